@@ -1,0 +1,191 @@
+"""The recipe: one TOML file that says what to build, validated once, frozen afterwards.
+
+Every key is declared here and nowhere else, with its default and its meaning (`description`); the
+reference page of the site is generated from these declarations. `Recipe.digest` names what a stage
+depends on, so that an edited recipe redoes only what the edit touches.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import orjson
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
+
+from atlas.errors import AtlasError
+
+Slug = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9._-]*$", max_length=80)]
+Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=2000)]
+Share = Annotated[float, Field(gt=0, le=1e6)]
+
+RESERVED = frozenset({"assets", "c", "compare", "concepts", "docs", "embed", "list", "map", "search", "studies", "v"})
+"""First path components that the site uses itself; a model may not be called so."""
+
+
+class Section(BaseModel):
+    """Base of every section: unknown keys are errors, values do not change."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class AtlasSection(Section):
+    """What the atlas is called and how it is cited."""
+
+    id: Slug = Field(description="Folder name under `build/out/`.")
+    title: Text = Field(description="Title of the site.")
+    description: Text = Field("An atlas of sparse-autoencoder features.", description="One sentence for the home page.")
+    url: str = Field("", description="Where the site will live; used in citations. Links never depend on it.")
+    authors: tuple[Text, ...] = Field((), description="Who to cite.")
+    year: int | None = Field(None, description="Year of publication, for citations.", ge=1900, le=9999)
+    release: Slug = Field("v1", description="Version of this atlas, named in citations.")
+
+
+class ModelSection(Section):
+    """The language model."""
+
+    id: Slug = Field(description="First part of every feature's address.")
+    name: Text = Field(description="The name that people know, shown on pages.")
+    source: Text = Field(description="`hf://org/repo[@revision]`, `pip:package` or a local folder.")
+    fallback: str = Field("", description="Another source, tried when the first is not to be had; the manifest says so.")
+    dtype: Literal["float32", "bfloat16", "float16"] = Field("float32", description="Precision of the forward pass.")
+
+
+class PartSection(Section):
+    """One part of the corpus."""
+
+    id: Slug = Field(description="Source id, kept with every snippet.")
+    label: Text = Field(description="What pages call it.")
+    licence: Text = Field(description="Licence note, shown beside its text.")
+    source: Text = Field(
+        description="`demo:NAME` (text from pip packages, see `atlas.corpus.demo`), `file:GLOB` (text or JSONL) "
+        "or `hf://datasets/org/name[@revision]`."
+    )
+    share: Share = Field(1.0, description="Weight of this part in the token budget.")
+    split: Text = Field("train", description="Split of a Hugging Face dataset.")
+    column: Text = Field("text", description="Column or JSONL key that holds the text.")
+
+
+class CorpusSection(Section):
+    """The text that is read."""
+
+    tokens: int = Field(250_000, description="Token budget; a corpus that ends earlier is read whole.", ge=100)
+    window: int = Field(128, description="Tokens in a window, BOS included.", ge=8, le=8192)
+    bos: bool = Field(default=True, description="Whether a window begins with the tokenizer's BOS token.")
+    seed: int = Field(0, description="Seed of the sampling of documents.", ge=0)
+    part: tuple[PartSection, ...] = Field(description="The parts (`[[corpus.part]]`).", min_length=1)
+
+
+class DictionarySection(Section):
+    """One SAE, transcoder or other dictionary."""
+
+    id: Slug = Field(description="Second part of every feature's address, such as `9-res-4k`.")
+    source: Text = Field(description="Local folder or `hf://org/repo/path[@revision]`.")
+    label: str = Field("", description="A longer name for pages.")
+    hook_point: str = Field("", description="Overrides the hook point that the weights name.")
+
+
+class CollectSection(Section):
+    """How the corpus is read and what is kept. Every key here is part of the result's identity."""
+
+    batch: int = Field(32, description="Windows in a micro-batch, the unit of computation.", ge=1)
+    shard: int = Field(8, description="Micro-batches in a shard, the unit of restart.", ge=1)
+    top: int = Field(20, description="Top snippets kept a feature.", ge=1, le=100)
+    sample: int = Field(128, description="Size of the uniform sample of firings, a feature.", ge=25, le=10_000)
+    groups: int = Field(5, description="Rank quantiles, and intervals, to cut the sample into.", ge=1, le=20)
+    per_group: int = Field(5, description="Snippets kept a group.", ge=1, le=20)
+    logits: int = Field(20, description="Top and bottom tokens kept of the logit effects.", ge=1, le=100)
+    neighbours: int = Field(10, description="Nearest features kept of the same dictionary.", ge=0, le=100)
+    across: int = Field(5, description="Nearest features kept of every other dictionary of the same width of model.", ge=0)
+    device: Literal["auto", "cpu", "cuda", "mps"] = Field("auto", description="Where to run; `auto` takes a GPU if any.")
+    threads: int = Field(0, description="CPU threads; 0 leaves the choice to torch.", ge=0)
+
+
+class NamesSection(Section):
+    """Where names come from. Hand-written names win over the lexical ones."""
+
+    files: tuple[str, ...] = Field((), description="TOML files of names written by hand.")
+    lexical: bool = Field(default=True, description="Name the rest from what sets their tokens apart.")
+
+
+class SiteSection(Section):
+    """The site."""
+
+    pages: str = Field("", description="Folder of Markdown pages of your own, added to the site's.")
+    featured: tuple[str, ...] = Field((), description="`dictionary/index` of features for the home page.")
+    host_budget_mb: int = Field(0, description="If not 0, `atlas check` complains above this size.", ge=0)
+
+
+class Recipe(Section):
+    """A whole recipe."""
+
+    atlas: AtlasSection
+    model: ModelSection
+    corpus: CorpusSection
+    dictionary: tuple[DictionarySection, ...] = Field(min_length=1)
+    collect: CollectSection = CollectSection()
+    names: NamesSection = NamesSection()
+    site: SiteSection = SiteSection()
+    folder: Path = Field(Path(), exclude=True, description="Set by `load`: what relative paths are relative to.")
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Recipe:
+        for what, ids in (
+            ("dictionary", [d.id for d in self.dictionary]),
+            ("corpus.part", [p.id for p in self.corpus.part]),
+        ):
+            twice = sorted({i for i in ids if ids.count(i) > 1})
+            if twice:
+                msg = f"{what} id {twice[0]!r} is used twice"
+                raise ValueError(msg)
+        if self.model.id in RESERVED:
+            msg = f"model.id {self.model.id!r} is a folder of the site itself; choose another"
+            raise ValueError(msg)
+        widths = {d.id for d in self.dictionary}
+        for entry in self.site.featured:
+            dictionary, _, index = entry.rpartition("/")
+            if dictionary not in widths or not index.isdigit():
+                msg = f"site.featured {entry!r} is not `dictionary/index` of a dictionary of this recipe"
+                raise ValueError(msg)
+        return self
+
+    def resolve(self, path: str) -> Path:
+        """A path of the recipe, relative to the recipe's folder unless absolute."""
+        return (self.folder / Path(path).expanduser()).resolve()
+
+    def digest(self, *sections: str) -> str:
+        """SHA-256 of the named sections' values; independent of formatting and of where the file lies."""
+        data = self.model_dump(mode="json", include=set(sections))
+        return hashlib.sha256(orjson.dumps(data, option=orjson.OPT_SORT_KEYS)).hexdigest()
+
+
+def load(path: Path | str) -> Recipe:
+    """Read and validate a recipe.
+
+    Raises:
+        AtlasError: If the file is missing, is not TOML, or a key is unknown, missing or out of range.
+    """
+    path = Path(path)
+    try:
+        data: dict[str, Any] = tomllib.loads(path.read_text("utf-8"))
+    except FileNotFoundError:
+        raise AtlasError(path, "no such recipe", "`atlas new DIR` writes one to start from") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise AtlasError(path, f"cannot be read ({error})") from None
+    except tomllib.TOMLDecodeError as error:
+        raise AtlasError(path, f"not valid TOML: {error}") from None
+    data.pop("folder", None)
+    try:
+        return Recipe.model_validate({**data, "folder": path.resolve().parent})
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(str(part) for part in first["loc"]) or "recipe"
+        wrong = str(first["msg"]).removeprefix("Value error, ")
+        mends = {
+            "extra_forbidden": "remove it or mend its spelling (the keys are on the reference page)",
+            "missing": "add it",
+        }
+        found = "unknown key" if first["type"] == "extra_forbidden" else wrong
+        raise AtlasError(f"{path}: {key}", found, mends.get(first["type"], "")) from None

@@ -1,0 +1,192 @@
+"""What the store holds, as plain frozen data: the vocabulary that every stage after it shares.
+
+No torch, no arrow, no HTML. Numbers are exactly those that were stored (float32 values as Python
+floats); rounding for people happens once, in `atlas.render.view`.
+"""
+
+from __future__ import annotations
+
+import html
+from dataclasses import dataclass
+from typing import Literal
+
+from atlas.text import merge, visible
+
+NameMethod = Literal["hand", "lexical", "none"]
+GroupKind = Literal["quantile", "interval"]
+
+
+@dataclass(frozen=True, slots=True)
+class SourceRecord:
+    """One part of the corpus: where it came from and how many tokens of it were read."""
+
+    id: str
+    label: str
+    licence: str
+    documents: int
+    windows: int
+    tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class Snippet:
+    """A window of tokens around a firing.
+
+    `ids`, `pieces` (the tokens' bytes) and `values` (activations, 0 where the feature is silent)
+    have one entry per token of the window; BOS is in none of them. `position` is the token that the
+    snippet stands for: the peak for top snippets, the sampled firing for groups; `value` is its
+    activation. `repeats` counts other windows with the same context, folded into this one.
+    """
+
+    window: int
+    document: str
+    source: str
+    start: int
+    ids: tuple[int, ...]
+    pieces: tuple[bytes, ...]
+    values: tuple[float, ...]
+    position: int
+    value: float
+    repeats: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class SnippetGroup:
+    """Firings between two activations: a rank quantile or an equal-width interval of the sample.
+
+    `share` is the group's share of all firings: exact for quantiles, estimated from the uniform
+    sample for intervals.
+    """
+
+    kind: GroupKind
+    low: float
+    high: float
+    share: float
+    snippets: tuple[Snippet, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Histogram:
+    """Counts of values in bins; `edges` has one more entry than `counts`, ascending."""
+
+    edges: tuple[float, ...]
+    counts: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class TokenEffect:
+    """How far the decoder direction moves one token's logit, per unit of activation and norm."""
+
+    id: int
+    piece: bytes
+    value: float
+
+
+@dataclass(frozen=True, slots=True)
+class LogitEffects:
+    """Decoder direction through final norm and unembedding, over the whole vocabulary.
+
+    The direct path only. `kurtosis` is the excess kurtosis (0 for a normal distribution).
+    """
+
+    top: tuple[TokenEffect, ...]
+    bottom: tuple[TokenEffect, ...]
+    histogram: Histogram
+    mean: float
+    std: float
+    skew: float
+    kurtosis: float
+
+
+@dataclass(frozen=True, slots=True)
+class Neighbour:
+    """Another feature whose decoder direction is close, with the cosine of the two."""
+
+    dictionary: str
+    index: int
+    cosine: float
+
+
+@dataclass(frozen=True, slots=True)
+class Name:
+    """A short text for a feature, how it was made and by whom; `note` may say more."""
+
+    text: str
+    method: NameMethod
+    author: str = ""
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class DictionaryRecord:
+    """A dictionary of the atlas and its totals over the corpus."""
+
+    model: str
+    id: str
+    hook_point: str
+    layer: int | None
+    architecture: str
+    width: int
+    d_model: int
+    tokens: int
+    firings: int
+    alive: int
+    source: str
+    digest: str
+    metadata: dict[str, str]
+
+    @property
+    def l0(self) -> float:
+        """Mean number of features that fire on a token."""
+        return self.firings / self.tokens if self.tokens else 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class FeatureRecord:
+    """Everything known about one feature. `sources` maps a source's id to its number of firings."""
+
+    model: str
+    dictionary: str
+    index: int
+    count: int
+    tokens: int
+    max: float
+    top: tuple[Snippet, ...]
+    quantiles: tuple[SnippetGroup, ...]
+    intervals: tuple[SnippetGroup, ...]
+    histogram: Histogram
+    sources: dict[str, int]
+    logits: LogitEffects
+    neighbours: tuple[Neighbour, ...]
+    name: Name
+
+    @property
+    def density(self) -> float:
+        """Share of tokens on which the feature fires."""
+        return self.count / self.tokens if self.tokens else 0.0
+
+    @property
+    def path(self) -> str:
+        """The feature's frozen address: `model/dictionary/index`."""
+        return f"{self.model}/{self.dictionary}/{self.index}"
+
+    def _repr_html_(self) -> str:
+        """A small view for notebooks: name, numbers and the strongest snippets."""
+        rows = "".join(f"<li>{_snippet_html(s)}</li>" for s in self.top[:8])
+        return (
+            f"<b>{html.escape(self.name.text)}</b> <code>{html.escape(self.path)}</code><br>"
+            f"density {self.density:.3g}, maximum {self.max:.4g}<ol>{rows}</ol>"
+        )
+
+
+def _snippet_html(snippet: Snippet, reach: int = 12) -> str:
+    lo, hi = max(0, snippet.position - reach), snippet.position + reach + 1
+    peak = max(snippet.values) or 1.0
+    out = []
+    for run in merge(snippet.pieces[lo:hi]):
+        value = max(snippet.values[lo + run.first : lo + run.last + 1])
+        text = html.escape(visible(run.text)).replace("\n", "↵ ")
+        alpha = value / peak
+        style = f"background:rgba(255,150,30,{alpha:.2f})"
+        out.append(f'<span style="{style}" title="{value:.4g}">{text}</span>' if value else text)
+    return "".join(out)

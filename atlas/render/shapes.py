@@ -1,0 +1,211 @@
+"""What a template may place: strings and small numbers, already rounded, ordered and worded.
+
+`atlas.render.view` makes these from records; templates and `feature.json` only place them. Links
+(`href`) are relative to the site's root and without a leading slash; a template prefixes them with
+its page's own way back to the root (`root`, such as `../../..`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """A run of text in a snippet.
+
+    `level` is the intensity of firing, 0 (silent) to 9, relative to the feature's maximum. `value` is
+    the printed activation ("" when silent). `focus` marks the token that the snippet stands for.
+    Text may hold line ends ("\\n"), which are shown as a grey arrow.
+    """
+
+    text: str
+    level: int
+    value: str
+    focus: bool
+
+
+@dataclass(frozen=True, slots=True)
+class SnippetView:
+    """A snippet, cut to the tokens shown; `before` / `after` say that the window goes on."""
+
+    value: str
+    pieces: tuple[Piece, ...]
+    before: bool
+    after: bool
+    source: str
+    document: str
+    repeats: int
+
+
+@dataclass(frozen=True, slots=True)
+class GroupView:
+    """A rank quantile or an interval. `title` as "Rank 80-100%", `note` as "activation 134-514"."""
+
+    title: str
+    note: str
+    snippets: tuple[SnippetView, ...]
+    more: int
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """One of the numbers under the title; `hint` explains the word on demand."""
+
+    label: str
+    value: str
+    hint: str
+
+
+@dataclass(frozen=True, slots=True)
+class EffectView:
+    """A promoted or suppressed token; `width` is its bar, 0 to 100."""
+
+    token: str
+    value: str
+    width: int
+
+
+@dataclass(frozen=True, slots=True)
+class BarsView:
+    """A histogram: bar heights 0 to 100, axis labels, and marks (0 to 100 along the axis)."""
+
+    heights: tuple[int, ...]
+    low: str
+    high: str
+    marks: tuple[float, ...]
+    label: str
+
+
+@dataclass(frozen=True, slots=True)
+class ShareView:
+    """Where a feature fires: its share in a source against the source's share of the corpus."""
+
+    label: str
+    value: str
+    corpus: str
+    width: int
+    corpus_width: int
+
+
+@dataclass(frozen=True, slots=True)
+class NeighbourView:
+    """A close feature."""
+
+    href: str
+    id: str
+    name: str
+    cosine: str
+
+
+@dataclass(frozen=True, slots=True)
+class NeighbourGroup:
+    """Close features of one dictionary."""
+
+    title: str
+    neighbours: tuple[NeighbourView, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """A link with its text; `href` "" means that there is nothing to link to."""
+
+    href: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class FeatureView:
+    """A feature page. `kind` is "alive", "dense" or "dead"; `lead` one plain sentence."""
+
+    path: str
+    id: str
+    model: Link
+    dictionary: Link
+    index: int
+    title: str
+    lead: str
+    kind: str
+    named: str
+    name_note: str
+    facts: tuple[Fact, ...]
+    top: tuple[SnippetView, ...]
+    top_note: str
+    top_more: int
+    quantiles: tuple[GroupView, ...]
+    intervals: tuple[GroupView, ...]
+    promotes: tuple[EffectView, ...]
+    suppresses: tuple[EffectView, ...]
+    moments: tuple[Fact, ...]
+    activations: BarsView
+    logits: BarsView
+    sources: tuple[ShareView, ...]
+    neighbours: tuple[NeighbourGroup, ...]
+    previous: Link
+    next: Link
+    random: Link
+    bibtex: str
+    citation: str
+    card: tuple[Fact, ...]
+    code: str
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A feature in a table or list; `snippet` is its strongest text, cut short."""
+
+    href: str
+    id: str
+    index: int
+    name: str
+    named: str
+    density: str
+    max: str
+    source: str
+    tokens: str
+    snippet: SnippetView | None
+
+
+@dataclass(frozen=True, slots=True)
+class DictionaryView:
+    """A page of a dictionary's table; `pages` are the links to all its pages, `page` counts from 1."""
+
+    path: str
+    model: Link
+    id: str
+    title: str
+    lead: str
+    facts: tuple[Fact, ...]
+    densities: BarsView
+    rows: tuple[Row, ...]
+    page: int
+    pages: tuple[Link, ...]
+    data: str
+    card: tuple[Fact, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class DictionaryLine:
+    """A dictionary in the table on the home and model pages."""
+
+    href: str
+    id: str
+    where: str
+    features: str
+    alive: str
+    l0: str
+    named: str
+
+
+@dataclass(frozen=True, slots=True)
+class HomeView:
+    """The home page; also a model's page, with that model's dictionaries only."""
+
+    title: str
+    lead: str
+    dictionaries: tuple[DictionaryLine, ...]
+    featured: tuple[Row, ...]
+    suggestions: tuple[str, ...]
+    sources: tuple[Fact, ...]
+    bibtex: str
+    citation: str

@@ -1,0 +1,89 @@
+"""Token bytes to readable text.
+
+A token is a run of bytes, not of characters: byte-level and byte-fallback vocabularies cut Chinese
+characters, emoji and many Indic letters in the middle. `merge` joins the bytes of neighbouring tokens
+until they end on a character boundary, so that every script reads correctly, and says which tokens
+share each run of text. Algorithm:
+
+1. Feed the tokens' bytes to an incremental UTF-8 decoder, one token at a time.
+2. While the decoder holds an unfinished character, the next token belongs to the same run.
+3. A run that begins with a combining mark, a joiner or a variation selector, or follows a joiner, is
+   one grapheme with the run before it and joins it.
+4. Bytes that are not UTF-8 become U+FFFD.
+"""
+
+from __future__ import annotations
+
+import codecs
+import unicodedata
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+_ZWJ = "\u200d"
+_BIDI_CONTROLS = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\u200e\u200f\u061c")
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """Text that one or more tokens share: tokens `first` to `last`, both included."""
+
+    text: str
+    first: int
+    last: int
+
+
+def merge(pieces: Sequence[bytes]) -> list[Run]:
+    """Join token bytes into runs of whole characters; every token is in exactly one run."""
+    decoder = codecs.getincrementaldecoder("utf-8")("replace")
+    runs: list[Run] = []
+    text, first = "", 0
+    for i, piece in enumerate(pieces):
+        text += decoder.decode(piece, final=i == len(pieces) - 1)
+        if decoder.getstate()[0]:
+            continue
+        if runs and _continues(runs[-1].text, text):
+            before = runs.pop()
+            text, first = before.text + text, before.first
+        runs.append(Run(text, first, i))
+        text, first = "", i + 1
+    return runs
+
+
+def _continues(before: str, text: str) -> bool:
+    """Whether `text` belongs to the grapheme that ends `before`."""
+    if not before or not text or before[-1].isspace():
+        return False
+    head = text[0]
+    return (
+        head == _ZWJ
+        or before.endswith(_ZWJ)
+        or unicodedata.category(head) in {"Mn", "Me", "Mc"}
+        or "\U0001f3fb" <= head <= "\U0001f3ff"  # skin tones
+    )
+
+
+def visible(text: str) -> str:
+    """Text with what would not show, or would disturb its surroundings, made visible.
+
+    Control characters become their pictures (U+2400 block), directional controls are dropped: a
+    page isolates each snippet's direction itself, and an override could otherwise reorder it.
+    Line ends stay, for the caller to place.
+    """
+    out = []
+    for char in text:
+        code = ord(char)
+        if char == "\n":
+            out.append(char)
+        elif code < 0x20:
+            out.append(" " if char == "\t" else chr(0x2400 + code))
+        elif code == 0x7F or 0x80 <= code < 0xA0:
+            out.append("\u2421" if code == 0x7F else "\ufffd")
+        elif char not in _BIDI_CONTROLS:
+            out.append(char)
+    return "".join(out)
+
+
+def label(piece: bytes) -> str:
+    """One token alone, as a table shows it: its spaces, tabs and line ends visible."""
+    text = visible(piece.decode("utf-8", "replace").replace("\t", "⇥"))
+    return text.replace(" ", "␣").replace("\n", "↵")
