@@ -74,6 +74,7 @@ class CorpusSection(Section):
     tokens: int = Field(250_000, description="Token budget; a corpus that ends earlier is read whole.", ge=100)
     window: int = Field(128, description="Tokens in a window, BOS included.", ge=8, le=8192)
     bos: bool = Field(default=True, description="Whether a window begins with the tokenizer's BOS token.")
+    per_document: int = Field(0, description="Windows read of one document, chosen by hash; 0 reads all of it.", ge=0)
     seed: int = Field(0, description="Seed of the sampling of documents.", ge=0)
     part: tuple[PartSection, ...] = Field(description="The parts (`[[corpus.part]]`).", min_length=1)
 

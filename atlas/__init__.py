@@ -1,0 +1,1 @@
+"""A browsable, citable atlas of sparse-autoencoder features."""

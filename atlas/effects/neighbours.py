@@ -1,0 +1,61 @@
+"""Decoder neighbours: the features whose decoder directions have the greatest cosine with a feature's.
+
+Exact, by brute force in chunks of features, between all pairs of dictionaries that write to the same
+width of residual stream; a feature is not its own neighbour. Directions in different layers live in
+different bases only in so far as layers change the stream's basis: a high cosine across layers is
+evidence of the same direction, a low one is no evidence of its absence.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+_CHUNK = 1024
+
+
+@dataclass(frozen=True)
+class Nearest:
+    """Neighbours of all features of a dictionary in one dictionary.
+
+    Attributes:
+        index: int32 [f, k], nearest first.
+        cosine: float32 [f, k].
+    """
+
+    index: np.ndarray
+    cosine: np.ndarray
+
+
+def nearest(decoder: Tensor, other: Tensor, k: int, *, same: bool) -> Nearest:
+    """The `k` rows of `other` nearest to each row of `decoder`.
+
+    Args:
+        decoder: float32 [f, d].
+        other: float32 [g, d]; `decoder` itself when `same`.
+        k: Neighbours to keep; fewer when `other` has fewer.
+        same: Whether to leave out a row's own place.
+    """
+    unit, target = _unit(decoder), _unit(other).T
+    k = min(k, target.shape[1] - same)
+    index = np.zeros((len(unit), k), np.int32)
+    cosine = np.zeros((len(unit), k), np.float32)
+    with torch.inference_mode():
+        for low in range(0, len(unit) if k else 0, _CHUNK):
+            product = unit[low : low + _CHUNK] @ target
+            if same:
+                rows = torch.arange(len(product))
+                product[rows, rows + low] = -torch.inf
+            value, place = torch.topk(product, k, dim=1)
+            values, places = value.cpu().numpy(), place.cpu().numpy()
+            order = np.lexsort((places, -values), axis=1)
+            index[low : low + _CHUNK] = np.take_along_axis(places, order, 1)
+            cosine[low : low + _CHUNK] = np.take_along_axis(values, order, 1)
+    return Nearest(index, cosine)
+
+
+def _unit(rows: Tensor) -> Tensor:
+    return torch.nn.functional.normalize(rows.float(), dim=1)

@@ -1,0 +1,276 @@
+"""A language model, run up to the last hook point that is wanted and no further.
+
+1. The forward pass runs on the base model (no head, no logits, no key-value cache).
+2. A hook at each hook point keeps the tensor that passes there.
+3. When the last one has come by, a private exception ends the pass: the blocks after it cost nothing.
+
+Windows are padded on the right. Attention is causal, so no real position sees padding; the mask is handed on all the
+same where there is padding, for families that need it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal, cast
+
+import torch
+from torch import Tensor, nn
+
+from atlas.errors import AtlasError
+from atlas.model.hooks import HookPoint, blocks_path, find_hook
+from atlas.model.quiet import quiet
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+Dtype = Literal["float32", "bfloat16", "float16"]
+DTYPES: dict[str, torch.dtype] = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+NORMS = ("norm", "ln_f", "final_layer_norm", "language_model.norm", "decoder.final_layer_norm")
+"""Where families keep the norm before the unembedding, relative to the base model."""
+
+PROBE, SILENT = 1e4, 1e-6
+"""Size of the vector that probes a norm, so large that the norm's epsilon is beneath float32's precision; and the gain
+below which the norm let nothing through, as one that subtracts the mean does."""
+
+
+class _Enough(Exception):  # noqa: N818  (not an error: it ends a forward pass that has given all that was asked)
+    """Raised from the last hook; never leaves `LanguageModel.run`."""
+
+
+@dataclass(frozen=True, slots=True)
+class FoldedNorm:
+    """The final norm as far as directions go: `direction * scale`, after removing its mean where `centred`.
+
+    Attributes:
+        scale: Gain of each dimension, float32 [d_model].
+        centred: Whether the norm subtracts the mean first (LayerNorm does, RMSNorm does not).
+    """
+
+    scale: Tensor
+    centred: bool
+
+
+class LanguageModel:
+    """A causal language model of transformers, with its tokenizer; see the module's docstring for how it runs.
+
+    Attributes:
+        lm: The transformers model, head included.
+        tokenizer: Its tokenizer.
+        d_model: Width of the residual stream.
+        n_layers: Number of blocks.
+        softcap: What final logits are soft-capped at (Gemma 2), or None. Logit effects are told before it.
+    """
+
+    def __init__(self, lm: Any, tokenizer: Any) -> None:
+        """Wrap a transformers model that is loaded already; gradients and dropout are switched off."""
+        self.lm: Any = lm.eval().requires_grad_(requires_grad=False)
+        self.tokenizer: Any = tokenizer
+        text = self.lm.config.get_text_config()
+        self._family = str(text.model_type)
+        self._base: nn.Module = self.lm.base_model
+        self._prefix = str(self.lm.base_model_prefix)
+        # A model that also sees pictures keeps its text model one level down: run that alone.
+        inner = getattr(self._base, "language_model", None)
+        if isinstance(inner, nn.Module):
+            self._base, self._prefix = inner, f"{self._prefix}.language_model"
+        blocks = self._base.get_submodule(blocks_path(self._base))
+        self.n_layers = len(list(blocks.children()))
+        self.d_model = int(text.hidden_size)
+        softcap = getattr(text, "final_logit_softcapping", None)
+        self.softcap: float | None = float(softcap) if softcap else None
+
+    @classmethod
+    def load(cls, folder: Path, dtype: Dtype = "float32", device: str | torch.device = "cpu") -> LanguageModel:
+        """Load a model from a folder of safetensors, `config.json` and tokenizer files; nothing is executed.
+
+        Args:
+            folder: As `save_pretrained()` writes it.
+            dtype: Precision of weights and activations.
+            device: Where to put it, such as `cpu` or `cuda`.
+
+        Raises:
+            AtlasError: If the folder does not hold such a model, or it does not fit into memory.
+        """
+        from transformers import AutoModelForCausalLM, AutoTokenizer  # noqa: PLC0415  (seconds to import)
+
+        options: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
+        try:
+            with quiet():
+                tokenizer = AutoTokenizer.from_pretrained(folder, **options)
+                found: Any = AutoModelForCausalLM.from_pretrained(
+                    folder, dtype=DTYPES[dtype], use_safetensors=True, output_loading_info=True, **options
+                )
+            lm, loading = found
+            lm.to(device)
+        except torch.OutOfMemoryError as error:
+            raise AtlasError(folder, f"the model does not fit on {device}", "use a smaller dtype or the CPU") from error
+        except Exception as error:
+            # transformers raises OSError, ValueError, KeyError, SafetensorError, ...: all of them mean the folder.
+            raise AtlasError(folder, f"cannot be loaded as a language model ({error})"[:400]) from error
+        missing = sorted(loading["missing_keys"])
+        if missing:  # transformers would fill them with random numbers and go on
+            raise AtlasError(folder, f"the weights lack {missing[0]} and {len(missing) - 1} more", "fetch them again")
+        return cls(lm, tokenizer)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return cast("torch.device", self.lm.device)
+
+    @property
+    def bos_id(self) -> int | None:
+        """The token that windows begin with, or None if the tokenizer has none."""
+        return _id(self.tokenizer.bos_token_id)
+
+    @property
+    def eos_id(self) -> int | None:
+        """The end-of-text token, or None."""
+        return _id(self.tokenizer.eos_token_id)
+
+    @property
+    def pad_id(self) -> int:
+        """A token to pad with: the tokenizer's, else EOS, else 0 (the mask hides it)."""
+        return next((i for i in (_id(self.tokenizer.pad_token_id), self.eos_id) if i is not None), 0)
+
+    @property
+    def special_ids(self) -> frozenset[int]:
+        """BOS, EOS and padding tokens: positions that hold one never count."""
+        ids = (self.bos_id, self.eos_id, _id(self.tokenizer.pad_token_id))
+        return frozenset(i for i in ids if i is not None)
+
+    @property
+    def vocab(self) -> int:
+        """Rows of the unembedding; the tokenizer may know fewer tokens."""
+        return int(self.unembedding().shape[0])
+
+    def hook(self, name: str) -> HookPoint:
+        """The hook point of this name (`atlas.model.hooks` lists the forms).
+
+        Raises:
+            AtlasError: If this model has no such hook point.
+        """
+        return find_hook(self._base, self._prefix, self._family, name)
+
+    def eval(self) -> LanguageModel:
+        """Make sure that dropout is off (it is, after `load`)."""
+        self.lm.eval()
+        return self
+
+    def run(self, ids: Tensor, mask: Tensor, hooks: Sequence[HookPoint]) -> dict[str, Tensor]:
+        """Run windows through the model and keep what passes the hook points.
+
+        Args:
+            ids: Token ids, int64 [B, T], padded on the right.
+            mask: bool [B, T], true at real positions.
+            hooks: Where to listen; the pass ends behind the last of them.
+
+        Returns:
+            Hook point's name -> activations [B, T, d] in the model's dtype, on its device. Values at padding mean
+            nothing. They are inference tensors: read them, do not change them in place.
+
+        Raises:
+            AtlasError: If a hook point gives no [B, T, d] tensor.
+        """
+        kept: dict[str, Tensor] = {}
+        names = {point.name for point in hooks}
+        handles = [self._listen(point, kept, len(names)) for point in {p.name: p for p in hooks}.values()]
+        padded = not bool(mask.all())
+        mask = mask.clone()
+        mask[:, 0] = True  # a row of padding alone would attend to nothing, and its NaNs would spread
+        try:
+            if handles:
+                with torch.inference_mode():
+                    self._base(
+                        input_ids=ids.to(self.device, non_blocking=True),
+                        attention_mask=mask.long().to(self.device, non_blocking=True) if padded else None,
+                        use_cache=False,
+                    )
+        except _Enough:
+            pass
+        finally:
+            for handle in handles:
+                handle.remove()
+        for point in hooks:
+            value = kept.get(point.name)
+            if value is None or value.shape[:2] != ids.shape or value.dim() != 3:  # noqa: PLR2004  ([B, T, d])
+                found = "nothing" if value is None else f"a tensor {list(value.shape)}"
+                raise AtlasError(point.name, f"gives {found}, not [batch, tokens, width]", "choose another hook point")
+        return kept
+
+    def unembedding(self) -> Tensor:
+        """The unembedding [vocab, d_model], in the model's dtype; a view, not a copy."""
+        return cast("Tensor", self.lm.get_output_embeddings().weight.detach())
+
+    def final_norm_fold(self) -> FoldedNorm:
+        """The final norm's effect on a direction, apart from its data-dependent length.
+
+        `nn.LayerNorm` says so itself. Others are probed in float32 with a large constant vector, which RMS
+        normalisation turns into ones: what comes out is the gain, whether the family writes `w` or `1 + w`.
+
+        Raises:
+            AtlasError: If the norm is not found, or is neither LayerNorm nor an RMS norm.
+        """
+        norm = self._final_norm()
+        if isinstance(norm, nn.LayerNorm):
+            gain = torch.ones(self.d_model) if norm.weight is None else norm.weight.detach()
+            return FoldedNorm(gain.float(), centred=True)
+        with torch.inference_mode():
+            up = norm(torch.full((1, 1, self.d_model), PROBE, device=self.device)).float()[0, 0]
+            twice = norm(torch.full((1, 1, self.d_model), 2 * PROBE, device=self.device)).float()[0, 0]
+        steady = bool(torch.isfinite(up).all()) and torch.allclose(up, twice, rtol=1e-3)
+        if not steady or float(up.abs().max()) < SILENT:
+            raise AtlasError(type(norm).__name__, "a final norm that is neither LayerNorm nor RMSNorm")
+        return FoldedNorm(up.clone(), centred=False)
+
+    def _final_norm(self) -> nn.Module:
+        for path in NORMS:
+            try:
+                return self._base.get_submodule(path)
+            except AttributeError:
+                continue
+        known = ", ".join(NORMS)
+        raise AtlasError(type(self._base).__name__, "a family whose final norm is not found", f"known: {known}")
+
+    def _listen(self, point: HookPoint, kept: dict[str, Tensor], wanted: int) -> Any:
+        module = self._base.get_submodule(point.path)
+
+        def keep(value: Any) -> None:
+            while isinstance(value, (tuple, list)) and value:
+                value = value[0]
+            if isinstance(value, Tensor):
+                kept[point.name] = value
+            if len(kept) == wanted:
+                raise _Enough
+
+        if point.reads_input:
+            return module.register_forward_pre_hook(_on_input(keep), with_kwargs=True)
+        return module.register_forward_hook(lambda _module, _inputs, output: keep(output))
+
+
+def pick_device(wanted: str) -> torch.device:
+    """The device that a recipe's `collect.device` means: `auto` takes a GPU if there is one.
+
+    Raises:
+        AtlasError: If the recipe insists on a device that this machine lacks.
+    """
+    has = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    if wanted == "auto":
+        return torch.device(next(name for name in ("cuda", "mps", "cpu") if has[name]))
+    if not has.get(wanted, False):
+        where = "collect.device"
+        raise AtlasError(where, f"this machine has no {wanted}", 'use "auto" or "cpu"')
+    return torch.device(wanted)
+
+
+def _on_input(keep: Callable[[Any], None]) -> Callable[..., None]:
+    """A pre-hook that finds the hidden states, wherever the family passes them."""
+
+    def hook(_module: nn.Module, inputs: tuple[Any, ...], named: dict[str, Any]) -> None:
+        keep(inputs[0] if inputs else named.get("hidden_states"))
+
+    return hook
+
+
+def _id(value: Any) -> int | None:
+    return value if isinstance(value, int) else None

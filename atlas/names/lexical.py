@@ -1,0 +1,158 @@
+"""Lexical names: a feature is called after the words that set its firings apart. No model is asked.
+
+1. The text of every stored window is cut into units: words, runs of punctuation, line ends, indents.
+   For every unit and every pair of neighbouring units the number of windows that hold it is counted:
+   the background.
+2. A top snippet speaks for the unit that its peak token lies in, and for the two pairs around it, with
+   the weight of its activation.
+3. A term's score is the weight of the snippets it speaks for that no chosen term covers yet, times its
+   inverse document frequency in the background: a word that is everywhere says little, however often
+   it is the peak. A pair must cover `PAIR_KEEPS` of what its own word covers to be preferred to it.
+4. Up to `TERMS` terms are chosen greedily, each covering at least `LEAST` of the weight.
+5. Where one source has most of the firings, far above its share of the corpus, it is named too.
+
+The result depends on nothing but the store, and says of itself that it is lexical.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from atlas.records import FeatureRecord, Name, Snippet, SourceRecord
+from atlas.text import merge, visible
+
+TERMS = 3
+LEAST = 0.1
+PAIR_KEEPS = 0.6
+SOURCE_SHARE, SOURCE_LIFT = 0.6, 2.0
+REACH = 12
+LONGEST = 28
+
+_UNIT = re.compile(r"[^\W_]+(?:['’_-][^\W_]+)*|[ \t]*\n\s*|[ \t]{2,}|[^\w\s]+|_+")
+
+Term = tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Unit:
+    text: str  # folded, for counting
+    shown: str
+    start: int
+    stop: int
+
+
+class LexicalNamer:
+    """Names features against a background of windows.
+
+    Args:
+        windows: Token bytes of every stored window.
+        sources: The corpus's sources.
+    """
+
+    def __init__(self, windows: Iterable[Sequence[bytes]], sources: Sequence[SourceRecord]) -> None:
+        self._frequency: Counter[Term] = Counter()
+        self._windows = 0
+        for pieces in windows:
+            units = [u.text for u in _units(_text(pieces)[0])]
+            self._frequency.update({(u,) for u in units})
+            self._frequency.update(set(zip(units, units[1:], strict=False)))
+            self._windows += 1
+        tokens = sum(s.tokens for s in sources) or 1
+        self._sources = {s.id: (s.label, s.tokens / tokens) for s in sources}
+
+    def name(self, feature: FeatureRecord) -> Name:
+        """A name for a feature; an empty one if it never fires."""
+        votes: list[tuple[float, list[tuple[Term, str]]]] = []
+        for snippet in feature.top:
+            terms = self._terms(snippet)
+            if terms:
+                votes.append((snippet.value, terms))
+        chosen = self._choose(votes)
+        if not chosen:
+            return Name("", "none")
+        text = ", ".join(f"“{shown}”" for shown in chosen)
+        source = self._source(feature)
+        return Name(f"{text} in {source}" if source else text, "lexical")
+
+    def _terms(self, snippet: Snippet) -> list[tuple[Term, str]]:
+        """The peak's unit and its pairs, each with the form to show."""
+        low = max(0, snippet.position - REACH)
+        text, starts = _text(snippet.pieces[low : snippet.position + REACH + 1])
+        units = _units(text)
+        at = starts[snippet.position - low]
+        # a token that begins with a space belongs to the word behind the space
+        while at < len(text) - 1 and text[at] == " " and not text[at + 1].isspace():
+            at += 1
+        place = next((i for i, u in enumerate(units) if u.start <= at < u.stop), None)
+        if place is None:
+            return []
+        unit = units[place]
+        terms = [((unit.text,), _show(unit.shown))]
+        if place:
+            before = units[place - 1]
+            terms.append(((before.text, unit.text), _show(text[before.start : unit.stop])))
+        if place + 1 < len(units):
+            after = units[place + 1]
+            terms.append(((unit.text, after.text), _show(text[unit.start : after.stop])))
+        return [(term, shown) for term, shown in terms if shown and len(shown) <= LONGEST]
+
+    def _choose(self, votes: list[tuple[float, list[tuple[Term, str]]]]) -> list[str]:
+        total = sum(weight for weight, _ in votes)
+        left = list(votes)
+        chosen: list[str] = []
+        while left and len(chosen) < TERMS:
+            cover: Counter[Term] = Counter()
+            shown: dict[Term, Counter[str]] = {}
+            for weight, terms in left:
+                for term, form in dict(terms).items():
+                    cover[term] += weight  # type: ignore[assignment]  # Counter of weights
+                    shown.setdefault(term, Counter())[form] += 1
+            term = self._best(cover)
+            if term is None or cover[term] < LEAST * total:
+                break
+            form = min(shown[term].items(), key=lambda item: (-item[1], item[0]))[0]
+            if form not in chosen:
+                chosen.append(form)
+            left = [(w, terms) for w, terms in left if term not in dict(terms)]
+        return chosen
+
+    def _best(self, cover: Counter[Term]) -> Term | None:
+        def score(term: Term) -> float:
+            return cover[term] * math.log((self._windows + 1) / (self._frequency[term] + 0.5))
+
+        words = [t for t in cover if len(t) == 1]
+        pairs = [t for t in cover if len(t) == 2 and any(cover[t] >= PAIR_KEEPS * cover[(u,)] for u in t if (u,) in cover)]  # noqa: PLR2004
+        pairs = [t for t in pairs if any(c.isalnum() for c in "".join(t))]
+        return min(words + pairs, key=lambda t: (-score(t), t), default=None)
+
+    def _source(self, feature: FeatureRecord) -> str:
+        if not feature.count:
+            return ""
+        best = min(feature.sources, key=lambda s: (-feature.sources[s], s))
+        label, base = self._sources[best]
+        share = feature.sources[best] / feature.count
+        return label if share >= SOURCE_SHARE and base and share / base >= SOURCE_LIFT else ""
+
+
+def _text(pieces: Sequence[bytes]) -> tuple[str, list[int]]:
+    """The text of tokens, and where each token's text begins."""
+    text, starts = "", []
+    for run in merge(pieces):
+        starts += [len(text)] * (run.last - run.first + 1)
+        text += run.text
+    return text, starts
+
+
+def _units(text: str) -> list[_Unit]:
+    return [_Unit(m[0].casefold(), m[0], m.start(), m.end()) for m in _UNIT.finditer(text)]
+
+
+def _show(text: str) -> str:
+    """A unit on one line, blanks at its ends visible where it has nothing else."""
+    if not text.strip():
+        return "line end" if "\n" in text else "spaces"
+    return " ".join(visible(text).replace("\n", " ↵ ").split())

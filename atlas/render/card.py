@@ -1,0 +1,66 @@
+"""The reproducibility card: what a number depends on, and the code that computes it again."""
+
+from __future__ import annotations
+
+from atlas.records import DictionaryRecord, FeatureRecord
+from atlas.render import numbers
+from atlas.render.shapes import Fact
+from atlas.store import Manifest
+
+_DIGEST = 16
+
+
+def card(manifest: Manifest, dictionary: DictionaryRecord) -> tuple[Fact, ...]:
+    """What was run on what."""
+    model, corpus = manifest.model, manifest.corpus
+    window = corpus.window - corpus.bos
+    start = "BOS + " if corpus.bos else ""
+    facts = [
+        ("Model", f"{model.source} · sha256 {model.digest[:_DIGEST]}", "Weights, configuration and tokenizer"),
+        ("Dictionary", f"{dictionary.architecture} · sha256 {dictionary.digest[:_DIGEST]}", dictionary.source),
+        ("Hook point", dictionary.hook_point, "Where the dictionary reads"),
+        ("Tokenizer", f"sha256 {model.tokenizer_digest[:_DIGEST]}", ""),
+        (
+            "Corpus",
+            f"{numbers.count(corpus.tokens)} tokens, {numbers.count(corpus.windows)} windows · "
+            f"sha256 {corpus.digest[:_DIGEST]}",
+            "Token ids, windows and documents",
+        ),
+        ("Window", f"{start}up to {window} tokens of one document; BOS, EOS and padding never count", ""),
+        ("Precision", f"{model.dtype} on {manifest.run.get('device', '?')}; activations kept to 12 bits", ""),
+        ("Built with", f"sae-atlas {manifest.version}, torch {manifest.run.get('torch', '?')}", ""),
+    ]
+    return tuple(Fact(*fact) for fact in facts)
+
+
+def recompute(manifest: Manifest, dictionary: DictionaryRecord, feature: FeatureRecord) -> str:
+    """Python that computes the page's top activation again from public weights; "" where none can be offered.
+
+    Offered for SAEs on the residual stream after a block that is not the last, in SAELens's layout.
+    """
+    layer = dictionary.layer
+    plain = dictionary.hook_point.endswith("hook_resid_post") and layer is not None and layer + 1 < manifest.model.layers
+    if not plain or not feature.top or dictionary.architecture not in {"standard", "jumprelu"}:
+        return ""
+    bos = f"{manifest.corpus.bos_id}, " if manifest.corpus.bos_id is not None else ""
+    at = f'{len(bos) > 0:d} + r["position"]' if bos else 'r["position"]'
+    i = feature.index
+    subtract = dictionary.metadata.get("apply_b_dec_to_input", "true").lower() != "false"
+    x = '(x - w["b_dec"])' if subtract else "x"
+    gate = f'pre * (pre > w["threshold"][{i}])' if dictionary.architecture == "jumprelu" else "pre.relu()"
+    source = manifest.model.source.removeprefix("hf://")
+    note = "" if manifest.model.source.startswith("hf://") else "  # as `atlas collect` converted it, in build/out/cache"
+    return f"""import json, torch
+from safetensors.torch import load_file
+from transformers import AutoModelForCausalLM
+
+MODEL = {source!r}{note}
+WEIGHTS = {dictionary.source + "/sae_weights.safetensors"!r}
+r = json.load(open("feature.json"))["recompute"]
+model = AutoModelForCausalLM.from_pretrained(MODEL, dtype=torch.float32)
+w = {{k: v.float() for k, v in load_file(WEIGHTS).items()}}
+ids = torch.tensor([[{bos}*r["ids"]]])
+with torch.no_grad():
+    x = model(ids, output_hidden_states=True).hidden_states[{(layer or 0) + 1}][0, {at}]
+pre = {x} @ w["W_enc"][:, {i}] + w["b_enc"][{i}]
+print(float({gate}))  # {numbers.activation(feature.max)}"""

@@ -1,0 +1,58 @@
+"""Snippets for people: cut around the token that matters, bytes merged into text."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from atlas.records import Snippet
+from atlas.render import numbers
+from atlas.render.shapes import Piece, SnippetView
+from atlas.text import merge, visible
+
+LONGEST_RUN = 200
+"""Characters shown of one run; a hostile token can be as long as a book."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """Tokens shown before and after the one that matters."""
+
+    before: int
+    after: int
+
+
+PAGE = Reach(14, 10)
+ROW = Reach(10, 7)
+
+
+def snippet_view(snippet: Snippet, maximum: float, labels: dict[str, str], reach: Reach = PAGE) -> SnippetView:
+    """A snippet as a page shows it.
+
+    Args:
+        snippet: What to show.
+        maximum: The feature's maximum, which intensity is relative to.
+        labels: What pages call each source.
+        reach: How much to show.
+    """
+    low = max(0, snippet.position - reach.before)
+    high = min(len(snippet.ids), snippet.position + reach.after + 1)
+    pieces = []
+    for run in merge(snippet.pieces[low:high]):
+        first, last = low + run.first, low + run.last
+        value = max(snippet.values[first : last + 1])
+        text = visible(run.text)
+        if len(text) > LONGEST_RUN:
+            text = text[:LONGEST_RUN] + "…"
+        focus = first <= snippet.position <= last
+        # the token that a snippet stands for prints its own value, also where it shares a character
+        shown = snippet.value if focus else value
+        pieces.append(Piece(text, numbers.level(value, maximum), numbers.activation(shown) if value else "", focus))
+    return SnippetView(
+        value=numbers.activation(snippet.value),
+        pieces=tuple(pieces),
+        before=low > 0 or snippet.start > 0,
+        after=high < len(snippet.ids),
+        source=labels.get(snippet.source, snippet.source),
+        document=snippet.document,
+        repeats=snippet.repeats,
+    )
