@@ -30,7 +30,7 @@ def feature_json(feature: FeatureRecord, dictionary: DictionaryRecord, lead: str
         "hook_point": dictionary.hook_point,
         "name": {"text": feature.name.text, "method": feature.name.method, "author": feature.name.author,
                  "note": feature.name.note},
-        "summary": lead,
+        "summary": lead.replace("`", ""),
         "count": feature.count,
         "tokens": feature.tokens,
         "density": feature.density,

@@ -26,12 +26,15 @@ import logging
 import os
 import re
 import shutil
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from atlas import paths
 from atlas.errors import AtlasError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 DEPTHS = 4
 """Home, model, dictionary, feature."""
@@ -212,10 +215,12 @@ class _Warnings(logging.Handler):
     """Keeps what MkDocs warns about, to say it in one line."""
 
     def __init__(self) -> None:
+        """Start with none."""
         super().__init__(logging.WARNING)
         self.lines: list[str] = []
 
     def emit(self, record: logging.LogRecord) -> None:
+        """Keep one."""
         self.lines.append(record.getMessage())
 
 
@@ -224,15 +229,17 @@ def _run_mkdocs(
 ) -> None:
     """Run MkDocs in this process; raises `AtlasError` with its warnings if there is one."""
     os.environ.setdefault("NO_MKDOCS_2_WARNING", "1")  # Material prints a banner on import otherwise
-    from mkdocs.commands.build import build
-    from mkdocs.config import load_config
-    from mkdocs.exceptions import MkDocsException
+    # Here, so that reading a store or stamping into a kept frame does not wait for MkDocs.
+    from mkdocs.commands.build import build  # noqa: PLC0415
+    from mkdocs.config import load_config  # noqa: PLC0415
+    from mkdocs.exceptions import MkDocsException  # noqa: PLC0415
 
+    config_file = paths.data("mkdocs.yml")
     log, warnings = logging.getLogger("mkdocs"), _Warnings()
     log.addHandler(warnings)
     try:
         config = load_config(
-            str(paths.data("mkdocs.yml")),
+            str(config_file),
             site_name=title,
             site_description=description,
             docs_dir=str(docs.resolve()),
@@ -245,7 +252,7 @@ def _run_mkdocs(
         build(config)
     except MkDocsException as error:
         said = "; ".join(warnings.lines) or str(error)
-        raise AtlasError("docs", said, "mend the page; any warning of MkDocs stops the build") from error
+        raise AtlasError(config_file.name, said, "mend the page; any warning of MkDocs stops the build") from error
     finally:
         log.removeHandler(warnings)
 

@@ -10,13 +10,16 @@ from __future__ import annotations
 import re
 from functools import partial
 from html import escape
+from typing import TYPE_CHECKING
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from atlas import paths
-from atlas.render.frame import Frame
-from atlas.render.shapes import BarsView, DictionaryView, FeatureView, HomeView, Link, SnippetView
+
+if TYPE_CHECKING:
+    from atlas.render.frame import Frame
+    from atlas.render.shapes import BarsView, DictionaryView, FeatureView, HomeView, Link, SnippetView
 
 _LINE_END = "<i class=n>↵</i> "
 _OPEN = {(level, False): f"<b class=a{level}>" for level in range(1, 10)}
@@ -31,6 +34,11 @@ class Renderer:
     """Turns views into whole pages; make one and keep it, since it compiles the templates once."""
 
     def __init__(self, frame: Frame) -> None:
+        """Compile the templates.
+
+        Args:
+            frame: What pages are stamped into.
+        """
         self.frame = frame
         self.env = Environment(
             loader=FileSystemLoader(paths.data("site_src", "templates")),
@@ -49,29 +57,32 @@ class Renderer:
         """A feature's page; a dead feature gets a short one."""
         name = "dead" if view.kind == "dead" else "feature"
         links = [
-            f'<link rel="{rel}" href="{escape(relative(view.path, link.href))}">'
+            f'<link rel="{rel}" href="{escape(page_link(view.path, link.href))}">'
             for rel, link in (("prev", view.previous), ("next", view.next))
             if link.href
         ]
         links.append('<link rel="alternate" type="application/json" href="feature.json">')
-        return self._page(name, view.path, view, f"{view.title} · {view.id}", view.lead, "".join(links))
+        return self._page(name, view.path, view, title=f"{view.title} · {view.id}", lead=view.lead, head="".join(links))
 
     def dictionary(self, view: DictionaryView) -> str:
         """A page of a dictionary's table."""
         page = f", page {view.page}" if view.page > 1 else ""
         head = self._module(view.path, "table.js")
-        return self._page("dictionary", view.path, view, f"{view.title}{page} · {view.id}", view.lead, head)
+        title = f"{view.title}{page} · {view.id}"
+        return self._page("dictionary", view.path, view, title=title, lead=view.lead, head=head)
 
     def home(self, view: HomeView) -> str:
         """The home page."""
-        return self._page("home", "", view, view.title, view.lead, "")
+        return self._page("home", "", view, title=view.title, lead=view.lead)
 
     def model(self, view: HomeView, path: str) -> str:
         """The page of one model, at `path` from the site's root."""
-        return self._page("home", path, view, f"{view.title} · {path.strip('/')}", view.lead, "")
+        title = f"{view.title} · {path.strip('/')}"
+        return self._page("home", path, view, title=title, lead=view.lead)
 
-    def _page(self, template: str, path: str, view: object, title: str, lead: str, head: str) -> str:
-        body = self._templates[template].render(view=view, path=path.strip("/"), to=partial(relative, path))
+    def _page(self, template: str, path: str, view: object, *, title: str, lead: str, head: str = "") -> str:
+        ways = {"to": partial(page_link, path), "to_file": partial(relative, path)}
+        body = self._templates[template].render(view=view, path=path.strip("/"), **ways)
         description = lead.replace("`", "")
         if len(description) > _DESCRIPTION:
             description = description[:_DESCRIPTION].rsplit(" ", 1)[0] + "…"
@@ -87,13 +98,18 @@ def _depth(path: str) -> int:
 
 
 def relative(path: str, href: str) -> str:
-    """The shortest way from the page at `path` to `href`, both counted from the site's root."""
+    """The shortest way from the page at `path` to the file `href`, both counted from the site's root."""
     here = [part for part in path.split("/") if part]
     there = href.split("/")
     shared = 0
     while shared < min(len(here), len(there) - 1) and here[shared] == there[shared]:
         shared += 1
     return "../" * (len(here) - shared) + "/".join(there[shared:]) or "./"
+
+
+def page_link(path: str, href: str) -> str:
+    """The way to another page. It ends in a slash, or every click would cost a redirect."""
+    return relative(path, f"{href.strip('/')}/" if href.strip("/") else "")
 
 
 def snippet(view: SnippetView) -> Markup:
@@ -114,7 +130,7 @@ def snippet(view: SnippetView) -> Markup:
         else:
             out.append(text)
     before, after = "…" if view.before else "", "…" if view.after else ""
-    return Markup(f'<p dir=auto data-v="{escape(" ".join(values))}">{before}{"".join(out)}{after}</p>')  # noqa: S704
+    return Markup(f'<p dir=auto data-v="{escape(" ".join(values))}">{before}{"".join(out)}{after}</p>')  # noqa: S704 (escaped above)
 
 
 def bars(view: BarsView) -> Markup:
@@ -124,10 +140,9 @@ def bars(view: BarsView) -> Markup:
         f"M{_STEP * i} 100v-{height}h{_STEP - 1}v{height}" for i, height in enumerate(view.heights) if height > 0
     )
     marks = "".join(f"M{wide * mark / 100:.4g} 0v100" for mark in view.marks)
-    label = escape(f"{view.label}, from {view.low} to {view.high}")
     drawn = f'<path class=m d="{marks}"/>' if marks else ""
-    return Markup(  # noqa: S704
-        f'<svg class=hist viewBox="0 0 {wide} 100" preserveAspectRatio=none role=img aria-label="{label}">'
+    return Markup(  # noqa: S704 (escaped above)
+        f'<svg class=hist viewBox="0 0 {wide} 100" preserveAspectRatio=none role=img aria-label="{escape(view.label)}">'
         f'<path d="{path}"/>{drawn}</svg>'
         f"<p class=ends><span>{escape(view.low)}</span><span>{escape(view.high)}</span></p>"
     )
@@ -135,7 +150,7 @@ def bars(view: BarsView) -> Markup:
 
 def prose(text: str) -> Markup:
     """A plain sentence in which `backticks` set off tokens and code."""
-    return Markup(re.sub(r"`([^`]*)`", r"<code>\1</code>", escape(text, quote=False)))  # noqa: S704
+    return Markup(re.sub(r"`([^`]*)`", r"<code>\1</code>", escape(text, quote=False)))  # noqa: S704 (escaped above)
 
 
 def nearby(pages: tuple[Link, ...], page: int, reach: int = 3) -> list[tuple[int, Link | None]]:

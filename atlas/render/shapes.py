@@ -1,8 +1,8 @@
 """What a template may place: strings and small numbers, already rounded, ordered and worded.
 
 `atlas.render.view` makes these from records; templates and `feature.json` only place them. Links
-(`href`) are relative to the site's root and without a leading slash; a template prefixes them with
-its page's own way back to the root (`root`, such as `../../..`).
+(`href`) are relative to the site's root, without a leading slash and with the trailing one that folders
+have; a template makes them relative to its own page. Sentences (`lead`) may set tokens in `backticks`.
 """
 
 from __future__ import annotations

@@ -39,7 +39,7 @@ from atlas.errors import AtlasError
 from atlas.search import form, terms
 from atlas.search.tokenise import tokenise
 
-NAME_LENGTH, LINE_LENGTH = 200, 120
+NAME_LENGTH, LINE_LENGTH = 200, 96
 _PATH = re.compile(r"[a-z0-9][a-z0-9._-]*/([a-z0-9][a-z0-9._-]*/(0|[1-9][0-9]*))")
 _FOLDERS = ("t", "n", "p", "d")
 

@@ -63,6 +63,12 @@ class Store:
             first = group * ROWS
             yield from self._group(record, group, range(max(start - first, 0), min(stop - first, ROWS)))
 
+    def alive(self, dictionary: str) -> list[int]:
+        """Indices of the features that fired, ascending."""
+        path = self.folder / self._dictionary(dictionary).id / "features.parquet"
+        count = self._read(path, ["count"])["count"].to_numpy()
+        return [int(i) for i in count.nonzero()[0]]
+
     def to_arrow(self, table: str, dictionary: str = "") -> pa.Table:
         """A whole table: `features` or `snippets` of a dictionary, or one of the shared tables."""
         if table in SHARED:
@@ -104,9 +110,9 @@ class Store:
             known = ", ".join(self.dictionaries)
             raise AtlasError(dictionary, f"no such dictionary in {self.folder}; there are {known}") from None
 
-    def _read(self, path: Path) -> pa.Table:
+    def _read(self, path: Path, columns: list[str] | None = None) -> pa.Table:
         try:
-            return pq.read_table(path)
+            return pq.read_table(path, columns=columns)
         except (OSError, pa.ArrowException) as error:
             raise _damaged(path, error) from None
 

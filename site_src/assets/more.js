@@ -1,14 +1,15 @@
 // Further snippets and whole windows, from the feature.json beside the page.
 //
-// The page holds the first snippets, cut to what reads quickly. feature.json holds all of them, whole:
-// lists of {value, tokens, values, position, source, repeats} under "top", "quantiles[i].snippets" and
-// "intervals[i].snippets", in the page's order, and "max". Text goes into the page as text only.
+// The page holds the first snippets, cut to what reads quickly. feature.json (atlas/render/data.py) holds all of
+// them in the page's order: {value, tokens, values, position, start, source, repeats} under "top",
+// "quantiles[i].snippets" and "intervals[i].snippets", and "max". Text goes into the page as text only.
 
+import { activation, level } from "./numbers.js";
 import { prepare } from "./tokens.js";
 
-const BEFORE = 16; // tokens around the one that a cut snippet stands for
-const AFTER = 12;
-const STEPS = 9;
+const BEFORE = 14; // tokens around the one that a cut snippet stands for, as atlas/render/snippets.py cuts
+const AFTER = 10;
+const LONGEST = 200; // characters of one token: a hostile one can be as long as a book
 let loading = null;
 
 /** The feature's record, fetched once. */
@@ -27,14 +28,19 @@ function listOf(data, key) {
   return (index === undefined ? data[name] : data[name]?.[index]?.snippets) || [];
 }
 
-/** An activation as the page prints it: three significant digits. */
-function printed(value) {
-  return value >= 100 ? String(Math.round(value)) : String(Number(value.toPrecision(3)));
+/** Text without what would not show or would reorder its surroundings (atlas/text.py does the same). */
+function visible(text) {
+  return text
+    .slice(0, LONGEST)
+    .replace(/[\u200e\u200f\u061c\u202a-\u202e\u2066-\u2069]/g, "")
+    .replace(/\t/g, " ")
+    .replace(/[\0-\x09\x0b-\x1f]/g, (char) => String.fromCharCode(0x2400 + char.charCodeAt(0)))
+    .replace(/[\x7f-\x9f]/g, "\ufffd");
 }
 
 /** Text in which line ends are grey arrows and indentation stays. */
 function appendText(parent, text) {
-  const kept = text.replace(/ {2,}/g, (run) => "\u00a0".repeat(run.length));
+  const kept = visible(text).replace(/ {2,}/g, (run) => "\u00a0".repeat(run.length));
   kept.split("\n").forEach((line, i) => {
     if (i) {
       const arrow = document.createElement("i");
@@ -46,39 +52,66 @@ function appendText(parent, text) {
   });
 }
 
+/** The tokens of a snippet as runs: tokens that share a character have its text in the first and "" after it. */
+function runsOf(item) {
+  const runs = [];
+  item.tokens.forEach((text, i) => {
+    const value = item.values[i];
+    const focus = i === item.position;
+    const last = runs.at(-1);
+    if (text || !last) runs.push({ text, value, focus, first: i, last: i });
+    else Object.assign(last, { value: Math.max(last.value, value), focus: last.focus || focus, last: i });
+  });
+  return runs;
+}
+
 /** A snippet's paragraph, whole or cut; the same markup as atlas/render/html.py makes. */
 function paragraph(item, max, whole) {
   const p = document.createElement("p");
-  const first = whole ? 0 : Math.max(0, item.position - BEFORE);
-  const last = whole ? item.tokens.length : Math.min(item.tokens.length, item.position + AFTER + 1);
+  const from = whole ? 0 : item.position - BEFORE;
+  const to = whole ? Infinity : item.position + AFTER;
+  const runs = runsOf(item).filter((run) => run.last >= from && run.first <= to);
   const values = [];
   p.dir = "auto";
-  if (first > 0) p.append("…");
-  for (let i = first; i < last; i += 1) {
-    const text = i === first ? item.tokens[i].replace(/^ +(?=.)/s, "") : item.tokens[i];
-    if (item.values[i] > 0) {
+  if (runs[0]?.first > 0 || item.start > 0) p.append("…");
+  runs.forEach((run, i) => {
+    const text = i ? run.text : run.text.replace(/^ +(?=.)/s, "");
+    if (run.value > 0 || run.focus) {
       const token = document.createElement("b");
-      token.className = `a${Math.min(STEPS, Math.max(1, Math.ceil((STEPS * item.values[i]) / max)))}`;
-      if (i === item.position) token.classList.add("k");
+      token.className = run.value > 0 ? `a${level(run.value, max)}` : "";
+      if (run.focus) token.classList.add("k");
       appendText(token, text);
       p.append(token);
-      values.push(printed(item.values[i]));
+      values.push(activation(run.focus && run.value > 0 ? item.value : run.value));
     } else {
       appendText(p, text);
     }
-  }
-  if (last < item.tokens.length) p.append("…");
+  });
+  if (runs.at(-1)?.last < item.tokens.length - 1) p.append("…");
   p.dataset.v = values.join(" ");
   prepare(p);
   return p;
 }
 
-function row(item, max, whole) {
+/** What the page calls each source, read off the rows that it holds already. */
+function labelsOf(data) {
+  const labels = {};
+  for (const list of document.querySelectorAll("ol.sns[data-k]")) {
+    const items = listOf(data, list.dataset.k);
+    [...list.children].forEach((li, i) => {
+      if (items[i]) labels[items[i].source] ||= li.lastElementChild.textContent.replace(/ · \d+ alike$/, "");
+    });
+  }
+  return labels;
+}
+
+function row(item, max, labels, whole) {
   const li = document.createElement("li");
   const value = document.createElement("span");
   const source = document.createElement("small");
-  value.textContent = printed(item.value);
-  source.textContent = item.repeats ? `${item.source} · ${item.repeats} alike` : item.source;
+  value.textContent = activation(item.value);
+  const label = labels[item.source] || item.source;
+  source.textContent = item.repeats ? `${label} · ${item.repeats} alike` : label;
   li.append(value, paragraph(item, max, whole), source);
   return li;
 }
@@ -100,47 +133,46 @@ function button(label, work) {
   return element;
 }
 
-/** Replace every snippet on the page by its whole window, or put the cut ones back. */
-async function toggleWhole(element) {
+/** Replace the strongest snippets by their whole windows, or put the cut ones back. */
+async function toggleWhole(element, list) {
   const whole = element.getAttribute("aria-pressed") !== "true";
   const data = await record();
-  for (const list of document.querySelectorAll("ol.sns[data-k]")) {
-    const items = listOf(data, list.dataset.k);
-    [...list.children].forEach((li, i) => {
-      const p = li.querySelector("p");
-      if (!items[i]) return;
-      li.cut ||= p;
-      p.replaceWith(whole ? paragraph(items[i], data.max, true) : li.cut);
-    });
-  }
+  const items = listOf(data, list.dataset.k);
+  [...list.children].forEach((li, i) => {
+    const p = li.querySelector("p");
+    if (!items[i]) return;
+    li.cut ||= p;
+    p.replaceWith(whole ? paragraph(items[i], data.max, true) : li.cut);
+  });
   element.setAttribute("aria-pressed", String(whole));
 }
 
-/** Put the buttons under the lists. */
+/** Put the buttons under the lists. Groups of the sample hold no whole windows, only the strongest text does. */
 export function install() {
-  let toggle = null;
   for (const list of document.querySelectorAll("ol.sns[data-k]")) {
     const buttons = document.createElement("div");
     buttons.className = "more";
+    let toggle = null;
+    if (list.dataset.k === "top") {
+      toggle = button("Whole windows", (element) => toggleWhole(element, list));
+      toggle.setAttribute("aria-pressed", "false");
+      buttons.append(toggle);
+    }
     if (list.dataset.more) {
       const more = button(`Show ${list.dataset.more} more`, async () => {
         const data = await record();
+        const labels = labelsOf(data);
         const whole = toggle?.getAttribute("aria-pressed") === "true";
         const from = list.children.length;
         for (const item of listOf(data, list.dataset.k).slice(from)) {
-          const li = row(item, data.max, whole);
+          const li = row(item, data.max, labels, whole);
           if (whole) li.cut = paragraph(item, data.max, false);
           list.append(li);
         }
         list.children[from]?.querySelector("p").focus();
         more.remove();
       });
-      buttons.append(more);
-    }
-    if (list.dataset.k === "top") {
-      toggle = button("Whole windows", toggleWhole);
-      toggle.setAttribute("aria-pressed", "false");
-      buttons.append(toggle);
+      buttons.prepend(more);
     }
     if (buttons.childElementCount) list.after(buttons);
   }

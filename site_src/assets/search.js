@@ -4,7 +4,7 @@
 import { Index, marks, search } from "./search-core.js";
 
 const WAIT = 90; // milliseconds of quiet before a query runs
-const root = document.documentElement.dataset.root || ".";
+const root = (document.documentElement.dataset.root || ".").replace(/\/$/, ""); // "/" would begin another host's name
 const index = new Index(load);
 let boxes = 0;
 
@@ -39,7 +39,7 @@ class Box {
     this.form = form;
     this.input = input;
     this.key = `atlas-results-${boxes++}`;
-    this.home = form.hasAttribute("data-home") || Boolean(form.closest("main"));
+    this.home = form.classList.contains("home");
     this.turn = 0; // of the latest query: answers to earlier ones are dropped
     this.shown = null; // the text that the list answers
     this.selected = -1;

@@ -4,6 +4,8 @@
 // or turns a page, not before: it grows with the dictionary. Rows are numbers into the columns; their
 // order in the file is the static rank.
 
+import { activation, percent } from "./numbers.js";
+
 const PER_PAGE = 100;
 const NUMERIC = new Set(["index", "density", "max"]);
 const table = document.querySelector("table.feats[data-src]");
@@ -14,8 +16,8 @@ const state = { columns: null, texts: [], rows: [], key: "", descending: false, 
 let loading = null;
 
 const printed = {
-  density: (value) => (typeof value === "number" ? `${Number((100 * value).toPrecision(3))}%` : value),
-  max: (value) => (typeof value === "number" ? (value >= 100 ? Math.round(value).toLocaleString("en") : String(Number(value.toPrecision(3)))) : value),
+  density: (value) => (typeof value === "number" ? percent(value) : value),
+  max: (value) => (typeof value === "number" ? activation(value) : value),
   tokens: (value) => (Array.isArray(value) ? value.join(" ") : value),
 };
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from atlas.render import shapes as s
 
-WORDS = (
+WORDS = (  # noqa: SIM905 (a sentence reads better than a list)
     "Board holds up, the owners will have to pay for their nastiness. In a finding issued by its general "
     "counsel, the Labor Board ruled Wednesday that in his 1977 conviction a unanimous court"
 ).split()
@@ -36,7 +36,7 @@ def feature(text: str | None = None, kind: str = "alive") -> s.FeatureView:
         dictionary=s.Link(f"{dictionary}/", t("9-res-4k")),
         index=29,
         title=t("Official findings in the news"),
-        lead=t("Fires on the words that carry an official’s announcement; pushes towards `␣lawmakers`."),
+        lead=t("Fires on the words that carry an official announcement; pushes towards `␣lawmakers`."),
         kind=kind,
         named=t("by hand"),
         name_note=t("tells firing from other text 91% of the time"),
@@ -62,9 +62,9 @@ def feature(text: str | None = None, kind: str = "alive") -> s.FeatureView:
             )
             for _ in range(3)
         ),
-        previous=s.Link(f"{dictionary}/28/", t("28")),
-        next=s.Link(f"{dictionary}/30/", t("30")),
-        random=s.Link(f"{dictionary}/842/", t("random")),
+        previous=s.Link(f"{dictionary}/28", t("← 28")),
+        next=s.Link(f"{dictionary}/30", t("30 →")),
+        random=s.Link(f"{dictionary}/842", t("random")),
         bibtex=t("@misc{atlas-29,\n  title = {Feature 29}\n}"),
         citation=t("Feature 29 of 9-res-4k."),
         card=tuple(s.Fact(t(f"Digest {i}"), t("sha256 3f9ab2c1d4e5f607"), "") for i in range(8)),

@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 import gzip
+import json
 import re
+import shutil
+import subprocess
 from dataclasses import replace
 from html.parser import HTMLParser
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 import render_views as views
 
 from atlas import paths
+from atlas.render import numbers
 from atlas.render.frame import build_frame
-from atlas.render.html import Renderer, bars, nearby, prose, relative, snippet
+from atlas.render.html import Renderer, bars, nearby, page_link, prose, relative, snippet
 from atlas.render.shapes import BarsView, Link, Piece, SnippetView
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 HOSTILE = "</p></pre><script>alert(1)</script><img src=x onerror=alert(1)>\"'` onmouseover=x {{ 7*7 }}{% raw %}\0&lt;\n"
 CSS = paths.data("site_src", "assets", "atlas.css").read_text(encoding="utf-8")
@@ -63,6 +70,7 @@ def pages(renderer: Renderer, text: str | None) -> dict[str, str]:
 def test_hostile_text_in_every_field_stays_text(renderer: Renderer) -> None:
     plain = pages(renderer, None)
     for name, page in pages(renderer, HOSTILE).items():
+        assert page.startswith("<!doctype html>")
         read, expected = Reader(page), Reader(plain[name])
         assert not read.open, name
         scripts = [attributes for tag, attributes in read.tags if tag == "script"]
@@ -123,7 +131,8 @@ def test_a_histogram_is_one_path_with_a_label() -> None:
     assert made.count("<path") == 2
     assert 'd="M4 100v-50h3v50M8 100v-100h3v100"' in made
     assert 'd="M6 0v100"' in made
-    assert 'aria-label="a &quot;b&quot;, from 1 to &lt;9"' in made
+    assert 'aria-label="a &quot;b&quot;"' in made
+    assert "<span>&lt;9</span>" in made
 
 
 def test_prose_sets_off_code_and_nothing_else() -> None:
@@ -150,7 +159,7 @@ def test_missing_parts_leave_no_empty_headings(renderer: Renderer) -> None:
         view, quantiles=(), intervals=(), promotes=(), suppresses=(), sources=(), neighbours=(), previous=Link("", "")
     )
     page = renderer.feature(replace(view, logits=BarsView((), "", "", (), ""), named="", name_note=""))
-    for absent in ("Across its range", "Promotes", "Fires mostly in", "Neighbours", "Logit effects", "rel=prev", "Named"):
+    for absent in ("Across its range", "Promotes", "Fires mostly in", "Neighbours", "Logit effects", "rel=prev"):
         assert absent not in page
 
 
@@ -183,12 +192,37 @@ def test_links_take_the_shortest_way(path: str, href: str, way: str) -> None:
     assert relative(path, href) == way
 
 
+def test_links_to_pages_end_in_a_slash() -> None:
+    assert page_link("a/b/1", "a/b/2") == page_link("a/b/1", "a/b/2/") == "../2/"
+    assert page_link("a/b", "") == "../../"
+
+
+def test_groups_are_named_by_their_place_in_the_data(renderer: Renderer) -> None:
+    page = renderer.feature(views.feature())
+    assert re.findall(r'data-k="quantiles.(\d)"', page) == ["4", "3", "2", "1", "0"]
+
+
+@pytest.mark.skipif(shutil.which("node") is None, reason="needs node")
+def test_the_browser_prints_the_same_digits() -> None:
+    values = [0.0, 1e-6, 0.00123, 0.125, 0.5, 2.5, 12.25, 12.375, 62.125, 99.96, 100.5, 101.5, 512.5, 1234.5, 98304.0]
+    values += [i / 8 for i in range(0, 9000, 37)] + [1 / i for i in range(2, 900, 7)]
+    source = paths.data("site_src", "assets", "numbers.js").resolve().as_uri()
+    script = (
+        f"import {{ activation, percent, level }} from {json.dumps(source)};"
+        f"console.log(JSON.stringify({json.dumps(values)}.map((v) => [activation(v), percent(v), level(v, 1234.5)])))"
+    )
+    done = subprocess.run(["node", "--input-type=module", "-e", script], capture_output=True, text=True, check=True)
+    expected = [[numbers.activation(v), numbers.percent(v), numbers.level(v, 1234.5)] for v in values]
+    assert json.loads(done.stdout) == expected
+
+
 def _scheme(css: str) -> dict[str, str]:
     return dict(re.findall(r"--([\w-]+): (#[0-9a-f]{3,6})", css))
 
 
 def _schemes() -> tuple[dict[str, str], dict[str, str], dict[str, str]]:
-    light, dark, preferred = re.findall(r"(?::root|\[data-md-color-scheme=\"slate\"\]|\.no-js body) \{([^}]*--a9[^}]*)\}", CSS)
+    blocks = re.findall(r"(?::root|\[data-md-color-scheme=\"slate\"\]|\.no-js body) \{([^}]*--a9[^}]*)\}", CSS)
+    light, dark, preferred = blocks
     return _scheme(light), _scheme(dark), _scheme(preferred)
 
 

@@ -1,0 +1,1 @@
+"""Publishing: checks of a finished site."""

@@ -1,0 +1,269 @@
+"""Records to views: all rounding, ordering and wording of a feature page is here, and nowhere else."""
+
+from __future__ import annotations
+
+import bisect
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from atlas.config import AtlasSection
+from atlas.records import DictionaryRecord, FeatureRecord, Histogram, LogitEffects, Name, SnippetGroup, TokenEffect
+from atlas.render import card, cite, numbers
+from atlas.render.shapes import (
+    BarsView,
+    EffectView,
+    Fact,
+    FeatureView,
+    GroupView,
+    Link,
+    NeighbourGroup,
+    NeighbourView,
+    ShareView,
+)
+from atlas.render.snippets import snippet_view
+from atlas.store import Manifest
+from atlas.text import label, merge, visible
+
+DENSE = 0.1
+"""Share of tokens above which a feature counts as dense: it says little about any one text."""
+SHOWN_TOP, SHOWN_GROUP, SHOWN_INTERVAL, SHOWN_EFFECTS, SHOWN_ACROSS, SHOWN_SOURCES = 10, 3, 1, 10, 3, 6
+
+NameOf = Callable[[str, int], Name]
+
+METHODS = {
+    "hand": "by hand",
+    "lexical": "from its own words, by rule; nobody has read it yet",
+    "none": "not yet",
+}
+
+
+@dataclass(frozen=True)
+class Context:
+    """What the pages of one atlas share."""
+
+    atlas: AtlasSection
+    manifest: Manifest
+    name_of: NameOf
+
+    @property
+    def labels(self) -> dict[str, str]:
+        """What pages call each source."""
+        return {s.id: s.label for s in self.manifest.corpus.sources}
+
+    def dictionary(self, dictionary: str) -> DictionaryRecord:
+        """A dictionary's record."""
+        return next(d for d in self.manifest.dictionaries if d.id == dictionary)
+
+
+@dataclass(frozen=True, slots=True)
+class Steps:
+    """Where the links of a feature page lead: indices in the same dictionary, None where there is none."""
+
+    previous: int | None
+    next: int | None
+    random: int
+
+
+def title_of(name: Name, dictionary: str, index: int) -> str:
+    """What a feature is called where it has no name."""
+    return name.text or f"Feature {index} of {dictionary}"
+
+
+def hook_label(dictionary: DictionaryRecord, layers: int) -> str:
+    """A hook point for people, such as "9 of 18, residual"."""
+    kinds = {"hook_resid_post": "residual", "hook_resid_pre": "residual before", "hook_mlp_out": "MLP output",
+             "hook_attn_out": "attention output", "hook_z": "attention heads"}
+    kind = kinds.get(dictionary.hook_point.rsplit(".", 1)[-1], dictionary.hook_point)
+    return f"{dictionary.layer} of {layers}, {kind}" if dictionary.layer is not None else kind
+
+
+def feature_view(feature: FeatureRecord, context: Context, steps: Steps) -> FeatureView:
+    """Everything that a feature page says."""
+    manifest = context.manifest
+    dictionary = context.dictionary(feature.dictionary)
+    home = f"{feature.model}/{feature.dictionary}"
+    title = title_of(feature.name, feature.dictionary, feature.index)
+    cited = f"Feature {feature.index} of {feature.dictionary}, {manifest.model.name}"
+    cited += f": {feature.name.text}" if feature.name.method == "hand" else ""
+    repeats = sum(s.repeats for s in feature.top)
+    shown = feature.top[:SHOWN_TOP]
+    key = f"atlas-{feature.model}-{feature.dictionary}-{feature.index}"
+    return FeatureView(
+        path=feature.path,
+        id=f"{feature.dictionary}/{feature.index}",
+        model=Link(f"{feature.model}/", feature.model),
+        dictionary=Link(f"{home}/", feature.dictionary),
+        index=feature.index,
+        title=title,
+        lead=lead(feature),
+        kind=kind(feature),
+        named=METHODS[feature.name.method] + (f" ({feature.name.author})" if feature.name.author else ""),
+        name_note=feature.name.note,
+        facts=_facts(feature, dictionary, manifest.model.layers),
+        top=tuple(snippet_view(s, feature.max, context.labels) for s in shown),
+        top_note=f"{len(feature.top)} windows, one each" + (f"; {repeats} near-repeats left out" if repeats else ""),
+        top_more=len(feature.top) - len(shown),
+        quantiles=tuple(_quantile(g, i, feature, context) for i, g in _descending(feature.quantiles)),
+        intervals=tuple(_interval(g, i, feature, context) for i, g in _descending(feature.intervals)),
+        promotes=_effects(feature.logits.top, feature.logits),
+        suppresses=_effects(feature.logits.bottom, feature.logits),
+        moments=_moments(feature.logits),
+        activations=_activations(feature),
+        logits=_logit_bars(feature.logits.histogram),
+        sources=_sources(feature, manifest),
+        neighbours=_neighbours(feature, context),
+        previous=_step(home, steps.previous, "← {}"),
+        next=_step(home, steps.next, "{} →"),
+        random=_step(home, steps.random, "random"),
+        bibtex=cite.bibtex(context.atlas, key, cited, feature.path),
+        citation=cite.plain(context.atlas, cited, feature.path),
+        card=card.card(manifest, dictionary),
+        code=card.recompute(manifest, dictionary, feature),
+    )
+
+
+def kind(feature: FeatureRecord) -> str:
+    """"dead", "dense" or "alive"."""
+    return "dead" if not feature.count else "dense" if feature.density > DENSE else "alive"
+
+
+def peaks(feature: FeatureRecord, most: int) -> list[str]:
+    """Texts of the tokens that the top snippets peak at, each once, strongest first."""
+    seen: dict[str, str] = {}
+    for snippet in feature.top:
+        run = next(r for r in merge(snippet.pieces) if r.first <= snippet.position <= r.last)
+        text = visible(run.text)[:40].replace("\n", "↵")
+        text = text.strip() or text.replace(" ", "␣")
+        seen.setdefault(text.casefold(), text)
+        if len(seen) == most:
+            break
+    return list(seen.values())
+
+
+def lead(feature: FeatureRecord) -> str:
+    """One plain sentence, with tokens in `backticks`."""
+    if not feature.count:
+        return f"Never fired on the {numbers.rounded_count(feature.tokens)} tokens that were read."
+    on = ", ".join(f"“{p}”" for p in peaks(feature, 3))
+    towards = ", ".join(f"`{label(e.piece)[:40].replace('`', '´')}`" for e in feature.logits.top[:3])
+    dense = "Fires on much of all text" if feature.density > DENSE else "Fires"
+    return f"{dense}, hardest on {on}; pushes towards {towards}."
+
+
+def _facts(feature: FeatureRecord, dictionary: DictionaryRecord, layers: int) -> tuple[Fact, ...]:
+    firings = f"{numbers.count(feature.count)} of {numbers.rounded_count(feature.tokens)} tokens"
+    return (
+        Fact("Density", numbers.percent(feature.density), "Share of tokens on which the feature fires"),
+        Fact("Firings", firings, "Tokens with an activation above zero; BOS, EOS and padding never count"),
+        Fact("Maximum", numbers.activation(feature.max), "The greatest activation that was met"),
+        Fact("Layer", hook_label(dictionary, layers), f"Read at {dictionary.hook_point}"),
+        Fact("Width", numbers.count(dictionary.width), "Features in the dictionary"),
+    )
+
+
+def _descending(groups: tuple[SnippetGroup, ...]) -> list[tuple[int, SnippetGroup]]:
+    return list(reversed(list(enumerate(groups))))
+
+
+def _quantile(group: SnippetGroup, place: int, feature: FeatureRecord, context: Context) -> GroupView:
+    n = len(feature.quantiles)
+    low, high = round(100 * place / n), round(100 * (place + 1) / n)
+    note = f"activation {numbers.activation(group.low)}–{numbers.activation(group.high)}" if group.high else "empty"
+    return _group(group, f"Rank {low}–{high}%", note, SHOWN_GROUP, feature, context)
+
+
+def _interval(group: SnippetGroup, place: int, feature: FeatureRecord, context: Context) -> GroupView:
+    n = len(feature.intervals)
+    low, high = round(100 * place / n), round(100 * (place + 1) / n)
+    share = f"about {numbers.percent(round(group.share, 2))} of firings" if group.share else "none of the sample"
+    note = f"activation {numbers.activation(group.low)}–{numbers.activation(group.high)} · {share}"
+    return _group(group, f"{low}–{high}% of the maximum", note, SHOWN_INTERVAL, feature, context)
+
+
+def _group(
+    group: SnippetGroup, title: str, note: str, shown: int, feature: FeatureRecord, context: Context
+) -> GroupView:
+    views = tuple(snippet_view(s, feature.max, context.labels) for s in group.snippets[:shown])
+    return GroupView(title, note, views, len(group.snippets) - len(views))
+
+
+def _effects(effects: tuple[TokenEffect, ...], logits: LogitEffects) -> tuple[EffectView, ...]:
+    ends = [abs(e.value) for e in (*logits.top[:1], *logits.bottom[:1])]
+    widest = max(ends, default=0) or 1.0
+    return tuple(
+        EffectView(label(e.piece)[:40] or f"token {e.id}", numbers.effect(e.value), round(100 * abs(e.value) / widest))
+        for e in effects[:SHOWN_EFFECTS]
+    )
+
+
+def _moments(logits: LogitEffects) -> tuple[Fact, ...]:
+    return (
+        Fact("Mean", numbers.effect(logits.mean), "Over the whole vocabulary"),
+        Fact("Std", numbers.significant(logits.std), "Standard deviation over the vocabulary"),
+        Fact("Skew", numbers.effect(logits.skew), "Skewness: which tail is the longer"),
+        Fact("Kurtosis", numbers.effect(logits.kurtosis), "Excess kurtosis: how far a few tokens stand out"),
+    )
+
+
+def _activations(feature: FeatureRecord) -> BarsView:
+    histogram = feature.histogram
+    if not histogram.counts:
+        return BarsView((), "", "", (), "No firings")
+    low, high = histogram.edges[0], histogram.edges[-1]
+    marks = tuple(round(_place(g.high, histogram), 1) for g in feature.quantiles[:-1] if g.high)
+    text = f"Activations from {numbers.activation(low)} to {numbers.activation(feature.max)}, counts on a log scale"
+    return BarsView(_log_heights(histogram.counts), numbers.activation(low), numbers.activation(high), marks, text)
+
+
+def _place(value: float, histogram: Histogram) -> float:
+    """Where a value lies along the bins, 0 to 100."""
+    n = len(histogram.counts)
+    i = min(max(bisect.bisect_right(histogram.edges, value) - 1, 0), n - 1)
+    low, high = histogram.edges[i], histogram.edges[i + 1]
+    return 100 * (i + min(max((value - low) / (high - low), 0.0), 1.0)) / n
+
+
+def _logit_bars(histogram: Histogram) -> BarsView:
+    low, high = histogram.edges[0], histogram.edges[-1]
+    zero = (round(100 * -low / (high - low), 1),) if low < 0 < high else ()
+    text = f"Logit effects of all tokens from {numbers.effect(low)} to {numbers.effect(high)}, counts on a log scale"
+    return BarsView(_log_heights(histogram.counts), numbers.effect(low), numbers.effect(high), zero, text)
+
+
+def _log_heights(counts: tuple[int, ...]) -> tuple[int, ...]:
+    top = math.log1p(max(counts)) or 1.0
+    return tuple(max(round(100 * math.log1p(c) / top), 2) if c else 0 for c in counts)
+
+
+def _sources(feature: FeatureRecord, manifest: Manifest) -> tuple[ShareView, ...]:
+    if not feature.count:
+        return ()
+    rows = [(feature.sources[s.id] / feature.count, s.tokens / manifest.corpus.tokens, s) for s in manifest.corpus.sources]
+    rows = sorted((r for r in rows if r[0]), key=lambda r: (-r[0], r[2].id))[:SHOWN_SOURCES]
+    widest = max(max(share, base) for share, base, _ in rows)
+    return tuple(
+        ShareView(
+            s.label, numbers.percent(share), numbers.percent(base), round(100 * share / widest), round(100 * base / widest)
+        )
+        for share, base, s in rows
+    )
+
+
+def _neighbours(feature: FeatureRecord, context: Context) -> tuple[NeighbourGroup, ...]:
+    groups: dict[str, list[NeighbourView]] = {}
+    for n in feature.neighbours:
+        own = n.dictionary == feature.dictionary
+        found = groups.setdefault(n.dictionary, [])
+        if own or len(found) < SHOWN_ACROSS:
+            name = title_of(context.name_of(n.dictionary, n.index), n.dictionary, n.index)
+            href = f"{feature.model}/{n.dictionary}/{n.index}/"
+            found.append(NeighbourView(href, str(n.index), name, f"{n.cosine:.2f}".replace("-", "\u2212")))
+    return tuple(
+        NeighbourGroup("In this dictionary" if d == feature.dictionary else f"In {d}", tuple(found))
+        for d, found in groups.items()
+    )
+
+
+def _step(home: str, index: int | None, text: str) -> Link:
+    return Link("" if index is None else f"{home}/{index}/", text.format("" if index is None else index))
