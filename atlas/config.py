@@ -19,6 +19,13 @@ from atlas.errors import AtlasError
 
 Slug = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9._-]*$", max_length=80)]
 Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=2000)]
+PRESENTATION: dict[str, Any] = {
+    "model": {"name"},
+    "corpus": {"part": {"__all__": {"label", "licence"}}},
+    "dictionary": {"__all__": {"label"}},
+}
+"""Keys that change what pages say but not what is measured; `Recipe.digest` leaves them out."""
+
 Share = Annotated[float, Field(gt=0, le=1e6)]
 
 RESERVED = frozenset({"assets", "c", "compare", "concepts", "docs", "embed", "list", "map", "search", "studies", "v"})
@@ -49,7 +56,9 @@ class ModelSection(Section):
     id: Slug = Field(description="First part of every feature's address.")
     name: Text = Field(description="The name that people know, shown on pages.")
     source: Text = Field(description="`hf://org/repo[@revision]`, `pip:package` or a local folder.")
-    fallback: str = Field("", description="Another source, tried when the first is not to be had; the manifest says so.")
+    fallback: str = Field(
+        "", description="Another source, tried when the first is not to be had; the manifest says so."
+    )
     dtype: Literal["float32", "bfloat16", "float16"] = Field("float32", description="Precision of the forward pass.")
 
 
@@ -99,8 +108,12 @@ class CollectSection(Section):
     per_group: int = Field(5, description="Snippets kept a group.", ge=1, le=20)
     logits: int = Field(20, description="Top and bottom tokens kept of the logit effects.", ge=1, le=100)
     neighbours: int = Field(10, description="Nearest features kept of the same dictionary.", ge=0, le=100)
-    across: int = Field(5, description="Nearest features kept of every other dictionary of the same width of model.", ge=0)
-    device: Literal["auto", "cpu", "cuda", "mps"] = Field("auto", description="Where to run; `auto` takes a GPU if any.")
+    across: int = Field(
+        5, description="Nearest features kept of every other dictionary of the same width of model.", ge=0
+    )
+    device: Literal["auto", "cpu", "cuda", "mps"] = Field(
+        "auto", description="Where to run; `auto` takes a GPU if any."
+    )
     threads: int = Field(0, description="CPU threads; 0 leaves the choice to torch.", ge=0)
 
 
@@ -158,8 +171,8 @@ class Recipe(Section):
         return (self.folder / Path(path).expanduser()).resolve()
 
     def digest(self, *sections: str) -> str:
-        """SHA-256 of the named sections' values; independent of formatting and of where the file lies."""
-        data = self.model_dump(mode="json", include=set(sections))
+        """SHA-256 of the named sections' values; independent of formatting, of labels and of where the file lies."""
+        data = self.model_dump(mode="json", include=set(sections), exclude=PRESENTATION)
         return hashlib.sha256(orjson.dumps(data, option=orjson.OPT_SORT_KEYS)).hexdigest()
 
 

@@ -1,10 +1,10 @@
 """Every path that the package writes to, and where its own data files lie.
 
-    <root>/                       `build/out` under the current folder, or $ATLAS_OUT
-      cache/                      converted models, downloaded text; shared, safe to delete
-      <atlas>/work/               shards of an unfinished collect pass
-      <atlas>/store/              the store (see `atlas.store`)
-      <atlas>/site/               the finished site
+<root>/                       `build/out` under the current folder, or $ATLAS_OUT
+  cache/                      converted models, downloaded text; shared, safe to delete
+  <atlas>/work/               shards of an unfinished collect pass
+  <atlas>/store/              the store (see `atlas.store`)
+  <atlas>/site/               the finished site
 """
 
 from __future__ import annotations

@@ -123,6 +123,7 @@ class DictionaryRecord:
 
     model: str
     id: str
+    label: str
     hook_point: str
     layer: int | None
     architecture: str

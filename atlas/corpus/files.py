@@ -37,7 +37,7 @@ def read(pattern: Path, column: str) -> Iterator[tuple[str, str]]:
         if MAGIC & set(name):
             fixed = Path(*pattern.parts[:index])
             break
-    paths = sorted(p for p in map(Path, glob.glob(str(pattern), recursive=True)) if p.is_file())  # noqa: PTH207 - absolute globs
+    paths = matches(pattern)
     if not paths:
         raise AtlasError(pattern, "no file matches", "mend the path; it is relative to the recipe's folder")
     for path in paths:
@@ -47,6 +47,12 @@ def read(pattern: Path, column: str) -> Iterator[tuple[str, str]]:
             yield from _lines(path, name, text, column)
         else:
             yield name, text
+
+
+def matches(pattern: Path) -> list[Path]:
+    """Files that an absolute pattern matches, in the order of their paths."""
+    found = map(Path, glob.glob(str(pattern), recursive=True))  # noqa: PTH207 (pathlib takes no absolute globs)
+    return sorted(p for p in found if p.is_file())
 
 
 def _text(path: Path) -> str:

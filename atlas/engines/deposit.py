@@ -67,7 +67,7 @@ def deposit(
         logits = logit_effects(
             dictionary.W_dec, job.model.unembedding(), fold.scale, centred=fold.centred, k=keep.logits, tick=tick
         )
-        columns = _features(summary, job) | _logits(logits) | _neighbours(job, place, keep)
+        columns = _features(summary) | _logits(logits) | _neighbours(job, place, keep)
         name = f"{dictionary.id}/features.parquet"
         cuts = list(range(ROWS, dictionary.width, ROWS))
         files[name] = write_table(folder / name, columns, FEATURES, cuts)
@@ -79,7 +79,7 @@ def deposit(
     return files | _shared(job, used, pieces, folder)
 
 
-def _features(summary: Summary, job: Job) -> dict[str, Any]:
+def _features(summary: Summary) -> dict[str, Any]:
     totals = summary.totals
     feature, bin_ = np.nonzero(totals.histogram)
     used = np.bincount(feature, minlength=len(totals.count))

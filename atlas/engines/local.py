@@ -21,9 +21,9 @@ from atlas.corpus import Windows
 from atlas.dictionaries.base import Dictionary
 from atlas.engines.shards import ShardStore, State
 from atlas.errors import AtlasError
+from atlas.model.hooks import HookPoint
 from atlas.model.inputs import pad
 from atlas.model.lm import LanguageModel
-from atlas.model.hooks import HookPoint
 from atlas.stats import Accumulator, Batch, Firings
 
 SEPARATOR = "/"

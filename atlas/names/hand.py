@@ -1,12 +1,12 @@
-"""Names written by hand, in TOML:
+"""Names written by hand, in TOML.
 
-    author = "Who read the snippets"
+author = "Who read the snippets"
 
-    [[name]]
-    feature = "9-res-4k/842"
-    name = "Verdict verbs in film reviews"
-    note = "Optional: what the snippets show beyond the name."
-    author = "Optional: if it is another person"
+[[name]]
+feature = "9-res-4k/842"
+name = "Verdict verbs in film reviews"
+note = "Optional: what the snippets show beyond the name."
+author = "Optional: if it is another person"
 """
 
 from __future__ import annotations

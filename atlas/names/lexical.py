@@ -16,6 +16,7 @@ The result depends on nothing but the store, and says of itself that it is lexic
 
 from __future__ import annotations
 
+import itertools
 import math
 import re
 from collections import Counter
@@ -59,7 +60,7 @@ class LexicalNamer:
         for pieces in windows:
             units = [u.text for u in _units(_text(pieces)[0])]
             self._frequency.update({(u,) for u in units})
-            self._frequency.update(set(zip(units, units[1:], strict=False)))
+            self._frequency.update(set(itertools.pairwise(units)))
             self._windows += 1
         tokens = sum(s.tokens for s in sources) or 1
         self._sources = {s.id: (s.label, s.tokens / tokens) for s in sources}
@@ -91,7 +92,7 @@ class LexicalNamer:
         if place is None:
             return []
         unit = units[place]
-        terms = [((unit.text,), _show(unit.shown))]
+        terms: list[tuple[Term, str]] = [((unit.text,), _show(unit.shown))]
         if place:
             before = units[place - 1]
             terms.append(((before.text, unit.text), _show(text[before.start : unit.stop])))
@@ -105,29 +106,34 @@ class LexicalNamer:
         left = list(votes)
         chosen: list[str] = []
         while left and len(chosen) < TERMS:
-            cover: Counter[Term] = Counter()
+            cover: dict[Term, float] = {}
             shown: dict[Term, Counter[str]] = {}
             for weight, terms in left:
                 for term, form in dict(terms).items():
-                    cover[term] += weight  # type: ignore[assignment]  # Counter of weights
+                    cover[term] = cover.get(term, 0.0) + weight
                     shown.setdefault(term, Counter())[form] += 1
-            term = self._best(cover)
-            if term is None or cover[term] < LEAST * total:
+            best = self._best(cover)
+            if best is None or cover[best] < LEAST * total:
                 break
-            form = min(shown[term].items(), key=lambda item: (-item[1], item[0]))[0]
+            form = min(shown[best].items(), key=lambda item: (-item[1], item[0]))[0]
             if form not in chosen:
                 chosen.append(form)
-            left = [(w, terms) for w, terms in left if term not in dict(terms)]
+            left = [(w, terms) for w, terms in left if best not in dict(terms)]
         return chosen
 
-    def _best(self, cover: Counter[Term]) -> Term | None:
+    def _best(self, cover: dict[Term, float]) -> Term | None:
         def score(term: Term) -> float:
             return cover[term] * math.log((self._windows + 1) / (self._frequency[term] + 0.5))
 
         words = [t for t in cover if len(t) == 1]
-        pairs = [t for t in cover if len(t) == 2 and any(cover[t] >= PAIR_KEEPS * cover[(u,)] for u in t if (u,) in cover)]  # noqa: PLR2004
-        pairs = [t for t in pairs if any(c.isalnum() for c in "".join(t))]
+        pairs = [t for t in cover if len(t) > 1 and self._earns_its_place(t, cover)]
         return min(words + pairs, key=lambda t: (-score(t), t), default=None)
+
+    @staticmethod
+    def _earns_its_place(pair: Term, cover: dict[Term, float]) -> bool:
+        """Whether a pair says a word, and nearly as often as a unit that it holds does."""
+        has_word = any(c.isalnum() for c in "".join(pair))
+        return has_word and any(cover[pair] >= PAIR_KEEPS * cover[(unit,)] for unit in pair if (unit,) in cover)
 
     def _source(self, feature: FeatureRecord) -> str:
         if not feature.count:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import shutil
+from dataclasses import replace
 
 import torch
 
@@ -32,7 +33,7 @@ from atlas.version import __version__
 
 STAGE = "collect"
 SECTIONS = ("model", "corpus", "dictionary", "collect")
-PASS_FORMAT = "pass 1"  # noqa: S105 (not a password) -- raise it when the same inputs would give other bytes
+PASS_FORMAT = "pass 2"  # noqa: S105 (not a password) -- raise it when the same inputs would give other bytes
 
 
 def collect(recipe: Recipe, places: Places, report: Reporter, *, force: bool = False) -> bool:
@@ -45,6 +46,7 @@ def collect(recipe: Recipe, places: Places, report: Reporter, *, force: bool = F
     fetched = fetch_model(recipe.model, places.cache, report.say, recipe.resolve)
     inputs = _digest(recipe.digest(*SECTIONS), fetched.digest, fingerprint(recipe), *(d.digest for d in dictionaries))
     if not force and is_done(places, inputs):
+        _relabel(recipe, places)
         report.say(f"{STAGE}: nothing has changed")
         return False
     if recipe.collect.threads:
@@ -97,6 +99,25 @@ def is_done(places: Places, inputs: str) -> bool:
     except AtlasError:
         return False
     return manifest.stages.get(STAGE) == inputs and not verify_files(places.store, manifest)
+
+
+def _relabel(recipe: Recipe, places: Places) -> None:
+    """Bring what only pages say (`config.PRESENTATION`) up to date, without measuring anything again."""
+    manifest = read_manifest(places.store)
+    parts = {part.id: part for part in recipe.corpus.part}
+    sources = [replace(s, label=parts[s.id].label, licence=parts[s.id].licence) for s in manifest.corpus.sources]
+    dictionaries = [
+        replace(d, label=section.label) for d, section in zip(manifest.dictionaries, recipe.dictionary, strict=True)
+    ]
+    changed = manifest.model_copy(
+        update={
+            "model": manifest.model.model_copy(update={"name": recipe.model.name}),
+            "corpus": manifest.corpus.model_copy(update={"sources": sources}),
+            "dictionaries": dictionaries,
+        }
+    )
+    if changed != manifest:
+        changed.write(places.store)
 
 
 def _digest(*parts: str) -> str:
@@ -152,6 +173,7 @@ def _dictionary(recipe: Recipe, place: int, dictionary: Dictionary, accumulator:
     return DictionaryRecord(
         model=recipe.model.id,
         id=dictionary.id,
+        label=recipe.dictionary[place].label,
         hook_point=dictionary.hook_point,
         layer=layer_of(dictionary.hook_point),
         architecture=dictionary.architecture,
@@ -164,4 +186,3 @@ def _dictionary(recipe: Recipe, place: int, dictionary: Dictionary, accumulator:
         digest=dictionary.digest,
         metadata=dictionary.metadata,
     )
-

@@ -31,12 +31,17 @@ def name(recipe: Recipe, places: Places, report: Reporter, *, force: bool = Fals
     for file in recipe.names.files:
         hand |= read_names(recipe.resolve(file), widths, only=False)
     told = "\n".join(f"{key} {value}" for key, value in sorted(hand.items()))
-    parts = (RULES, manifest.stages["collect"], str(recipe.names.lexical), told)
+    labels = str([(s.id, s.label) for s in manifest.corpus.sources])
+    parts = (RULES, manifest.stages["collect"], str(recipe.names.lexical), labels, told)
     inputs = hashlib.sha256("\n".join(parts).encode()).hexdigest()
     if not force and manifest.stages.get(STAGE) == inputs:
         report.say(f"{STAGE}: nothing has changed")
         return False
-    rows = {key: value for key, value in _lexical(store, report).items() if key not in hand} if recipe.names.lexical else {}
+    rows = (
+        {key: value for key, value in _lexical(store, report).items() if key not in hand}
+        if recipe.names.lexical
+        else {}
+    )
     rows |= hand
     order = sorted(rows, key=lambda key: ([*widths].index(key[0]), key[1]))
     columns = {

@@ -199,8 +199,12 @@ def _index(recipe: Recipe, store: Store, lines: dict[str, list[Line]], inputs: s
             "inputs": inputs,
             "model": recipe.model.id,
             "dictionaries": [
-                {"id": d.id, "width": d.width, "hook_point": d.hook_point,
-                 "dead": [x.index for x in lines[d.id] if not x.count]}
+                {
+                    "id": d.id,
+                    "width": d.width,
+                    "hook_point": d.hook_point,
+                    "dead": [x.index for x in lines[d.id] if not x.count],
+                }
                 for d in store.manifest.dictionaries
             ],
         },
@@ -221,7 +225,9 @@ def _inputs(recipe: Recipe, store: Store, extra: Path | None) -> str:
     digest = hashlib.sha256()
     for stage in ("collect", "name"):
         digest.update(f"{stage} {store.manifest.stages.get(stage)}\n".encode())
-    digest.update(recipe.digest("atlas", "model", "site").encode())
+    digest.update(recipe.digest("atlas", "site").encode())
+    shown = store.manifest.model_dump(mode="json", include={"model", "corpus", "dictionaries"})
+    digest.update(orjson.dumps(shown, option=orjson.OPT_SORT_KEYS))
     package = Path(__file__).parents[1]
     roots = [paths.data("site_src"), *(package / name for name in ("render", "search", "pipeline"))]
     for root in [*roots, *([extra] if extra else [])]:

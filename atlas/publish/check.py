@@ -18,6 +18,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 from urllib.parse import unquote, urlsplit
 
 import orjson
@@ -26,6 +27,7 @@ from atlas.errors import AtlasError
 
 PAGE_BYTES, PAGE_GZIP = 32 * 1024, 9 * 1024
 INDEX = "atlas.json"
+TABLES = ("index.html", "features.json")
 
 _TAG = re.compile(r"<(a|link|script|img|source|iframe|object|embed|form|use)\b([^>]*)>", re.IGNORECASE)
 _ADDRESS = re.compile(r"""\b(href|src|action|data|srcset)=("[^"]*"|'[^']*'|[^\s>]+)""", re.IGNORECASE)
@@ -55,14 +57,9 @@ def check_site(site: Path, budget_mb: int = 0) -> Report:
     files = {p.relative_to(site).as_posix() for p in site.rglob("*") if p.is_file()}
     report = Report()
     features = set(_features(index))
-    for path in sorted(features):
-        for name in ("index.html", "feature.json"):
-            if f"{path}/{name}" not in files:
-                report.problems.append(f"{path}/{name}: missing, though the feature is alive")
-    for d in index["dictionaries"]:
-        for name in ("index.html", "features.json"):
-            if f"{index['model']}/{d['id']}/{name}" not in files:
-                report.problems.append(f"{index['model']}/{d['id']}/{name}: missing")
+    needed = [f"{path}/{name}" for path in sorted(features) for name in ("index.html", "feature.json")]
+    needed += [f"{index['model']}/{d['id']}/{name}" for d in index["dictionaries"] for name in TABLES]
+    report.problems += [f"{name}: missing" for name in needed if name not in files]
     for name in sorted(files):
         if name.endswith(".html"):
             _page(site, name, files, report, is_feature=name.removesuffix("/index.html") in features)
@@ -74,18 +71,22 @@ def check_site(site: Path, budget_mb: int = 0) -> Report:
     return report
 
 
-def read_index(site: Path) -> dict[str, object] | dict[str, list[dict[str, object]]] | dict[str, object]:
-    """`atlas.json`, which says what a site must hold."""
+def read_index(site: Path) -> dict[str, Any]:
+    """`atlas.json`, which says what a site must hold.
+
+    Raises:
+        AtlasError: If it is missing or damaged.
+    """
     try:
-        data = orjson.loads((site / INDEX).read_bytes())
+        data: dict[str, Any] = orjson.loads((site / INDEX).read_bytes())
     except FileNotFoundError:
         raise AtlasError(site, "no site here (it has no atlas.json)", "`atlas site RECIPE` makes one") from None
     except (OSError, orjson.JSONDecodeError) as error:
         raise AtlasError(site / INDEX, f"cannot be read ({error})", "build the site again") from None
-    return data  # type: ignore[no-any-return]
+    return data
 
 
-def _features(index: dict) -> Iterator[str]:  # type: ignore[type-arg]
+def _features(index: dict[str, Any]) -> Iterator[str]:
     for d in index["dictionaries"]:
         dead = set(d["dead"])
         yield from (f"{index['model']}/{d['id']}/{i}" for i in range(d["width"]) if i not in dead)

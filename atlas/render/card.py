@@ -14,6 +14,7 @@ def card(manifest: Manifest, dictionary: DictionaryRecord) -> tuple[Fact, ...]:
     """What was run on what."""
     model, corpus = manifest.model, manifest.corpus
     window = corpus.window - corpus.bos
+    amount = f"{numbers.count(corpus.tokens)} tokens, {numbers.count(corpus.windows)} windows"
     start = "BOS + " if corpus.bos else ""
     facts = [
         ("Model", f"{model.source} · sha256 {model.digest[:_DIGEST]}", "Weights, configuration and tokenizer"),
@@ -22,8 +23,7 @@ def card(manifest: Manifest, dictionary: DictionaryRecord) -> tuple[Fact, ...]:
         ("Tokenizer", f"sha256 {model.tokenizer_digest[:_DIGEST]}", ""),
         (
             "Corpus",
-            f"{numbers.count(corpus.tokens)} tokens, {numbers.count(corpus.windows)} windows · "
-            f"sha256 {corpus.digest[:_DIGEST]}",
+            f"{amount} · sha256 {corpus.digest[:_DIGEST]}",
             "Token ids, windows and documents",
         ),
         ("Window", f"{start}up to {window} tokens of one document; BOS, EOS and padding never count", ""),
@@ -39,7 +39,9 @@ def recompute(manifest: Manifest, dictionary: DictionaryRecord, feature: Feature
     Offered for SAEs on the residual stream after a block that is not the last, in SAELens's layout.
     """
     layer = dictionary.layer
-    plain = dictionary.hook_point.endswith("hook_resid_post") and layer is not None and layer + 1 < manifest.model.layers
+    plain = (
+        dictionary.hook_point.endswith("hook_resid_post") and layer is not None and layer + 1 < manifest.model.layers
+    )
     if not plain or not feature.top or dictionary.architecture not in {"standard", "jumprelu"}:
         return ""
     bos = f"{manifest.corpus.bos_id}, " if manifest.corpus.bos_id is not None else ""
@@ -49,7 +51,9 @@ def recompute(manifest: Manifest, dictionary: DictionaryRecord, feature: Feature
     x = '(x - w["b_dec"])' if subtract else "x"
     gate = f'pre * (pre > w["threshold"][{i}])' if dictionary.architecture == "jumprelu" else "pre.relu()"
     source = manifest.model.source.removeprefix("hf://")
-    note = "" if manifest.model.source.startswith("hf://") else "  # as `atlas collect` converted it, in build/out/cache"
+    note = (
+        "" if manifest.model.source.startswith("hf://") else "  # as `atlas collect` converted it, in build/out/cache"
+    )
     return f"""import json, torch
 from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM

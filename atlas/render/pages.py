@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -104,14 +104,13 @@ def dictionary_views(record: DictionaryRecord, lines: Sequence[Line], context: C
     """All pages of a dictionary's table; `lines` come in static rank."""
     n = max(1, -(-len(lines) // PER_PAGE))
     links = tuple(Link(f"{dictionary_path(record.model, record.id, p)}/", str(p)) for p in range(1, n + 1))
-    title = next((d for d in (record.metadata.get("label"),) if d), record.id)
     facts, bars = _facts(record, lines, context), _densities(lines)
     return [
         DictionaryView(
             path=dictionary_path(record.model, record.id, p),
             model=Link(f"{record.model}/", record.model),
             id=record.id,
-            title=title,
+            title=record.label or record.id,
             lead=_lead(record, context),
             facts=facts,
             densities=bars,
@@ -126,7 +125,7 @@ def dictionary_views(record: DictionaryRecord, lines: Sequence[Line], context: C
 
 
 def home_view(
-    lines: dict[str, Sequence[Line]], featured: Sequence[Line], suggestions: Sequence[str], context: Context
+    lines: Mapping[str, Sequence[Line]], featured: Sequence[Line], suggestions: Sequence[str], context: Context
 ) -> HomeView:
     """The home page, from the lines of every dictionary."""
     manifest, atlas = context.manifest, context.atlas
@@ -188,8 +187,10 @@ def _densities(lines: Sequence[Line]) -> BarsView:
         return BarsView((), "", "", (), "No feature fired")
     low, high = min(bins), max(bins) + 1
     counts = [bins.count(b) for b in range(low, high)]
-    ends = [numbers.percent(10 ** (b / 4)) for b in (low, high)]
-    return BarsView(tuple(round(100 * c / max(counts)) for c in counts), *ends, (), "features by density, log scale")
+    ends = (numbers.percent(10 ** (low / 4)), numbers.percent(10 ** (high / 4)))
+    return BarsView(
+        tuple(round(100 * c / max(counts)) for c in counts), ends[0], ends[1], (), "features by density, log scale"
+    )
 
 
 def _plain(snippet: SnippetView) -> str:

@@ -16,7 +16,7 @@ class Piece:
 
     `level` is the intensity of firing, 0 (silent) to 9, relative to the feature's maximum. `value` is
     the printed activation ("" when silent). `focus` marks the token that the snippet stands for.
-    Text may hold line ends ("\\n"), which are shown as a grey arrow.
+    Text may hold line ends, which are shown as a grey arrow.
     """
 
     text: str

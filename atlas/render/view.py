@@ -34,7 +34,7 @@ NameOf = Callable[[str, int], Name]
 METHODS = {
     "hand": "by hand",
     "lexical": "from its own words, by rule; nobody has read it yet",
-    "none": "not yet",
+    "none": "",
 }
 
 
@@ -72,8 +72,13 @@ def title_of(name: Name, dictionary: str, index: int) -> str:
 
 def hook_label(dictionary: DictionaryRecord, layers: int) -> str:
     """A hook point for people, such as "9 of 18, residual"."""
-    kinds = {"hook_resid_post": "residual", "hook_resid_pre": "residual before", "hook_mlp_out": "MLP output",
-             "hook_attn_out": "attention output", "hook_z": "attention heads"}
+    kinds = {
+        "hook_resid_post": "residual",
+        "hook_resid_pre": "residual before",
+        "hook_mlp_out": "MLP output",
+        "hook_attn_out": "attention output",
+        "hook_z": "attention heads",
+    }
     kind = kinds.get(dictionary.hook_point.rsplit(".", 1)[-1], dictionary.hook_point)
     return f"{dictionary.layer} of {layers}, {kind}" if dictionary.layer is not None else kind
 
@@ -124,7 +129,7 @@ def feature_view(feature: FeatureRecord, context: Context, steps: Steps) -> Feat
 
 
 def kind(feature: FeatureRecord) -> str:
-    """"dead", "dense" or "alive"."""
+    """Whether the feature is "dead", "dense" or "alive"."""
     return "dead" if not feature.count else "dense" if feature.density > DENSE else "alive"
 
 
@@ -147,8 +152,8 @@ def lead(feature: FeatureRecord) -> str:
         return f"Never fired on the {numbers.rounded_count(feature.tokens)} tokens that were read."
     on = ", ".join(f"“{p}”" for p in peaks(feature, 3))
     towards = ", ".join(f"`{label(e.piece)[:40].replace('`', '´')}`" for e in feature.logits.top[:3])
-    dense = "Fires on much of all text" if feature.density > DENSE else "Fires"
-    return f"{dense}, hardest on {on}; pushes towards {towards}."
+    dense = "Fires on much of all text, " if feature.density > DENSE else "Fires "
+    return f"{dense}hardest on {on}; pushes towards {towards}."
 
 
 def _facts(feature: FeatureRecord, dictionary: DictionaryRecord, layers: int) -> tuple[Fact, ...]:
@@ -239,12 +244,18 @@ def _log_heights(counts: tuple[int, ...]) -> tuple[int, ...]:
 def _sources(feature: FeatureRecord, manifest: Manifest) -> tuple[ShareView, ...]:
     if not feature.count:
         return ()
-    rows = [(feature.sources[s.id] / feature.count, s.tokens / manifest.corpus.tokens, s) for s in manifest.corpus.sources]
+    rows = [
+        (feature.sources[s.id] / feature.count, s.tokens / manifest.corpus.tokens, s) for s in manifest.corpus.sources
+    ]
     rows = sorted((r for r in rows if r[0]), key=lambda r: (-r[0], r[2].id))[:SHOWN_SOURCES]
     widest = max(max(share, base) for share, base, _ in rows)
     return tuple(
         ShareView(
-            s.label, numbers.percent(share), numbers.percent(base), round(100 * share / widest), round(100 * base / widest)
+            s.label,
+            numbers.percent(share),
+            numbers.percent(base),
+            round(100 * share / widest),
+            round(100 * base / widest),
         )
         for share, base, s in rows
     )

@@ -159,7 +159,7 @@ class Accumulator:
             self._compact_top()
 
     def _add_sample(self, firings: Firings, batch: Batch, starts: Int64, length: Int64) -> None:
-        rank = batch.ranks[firings.row, firings.position]
+        rank = batch.sampling_ranks(firings)
         good = np.flatnonzero(rank <= self._sample_bar[firings.feature])
         if not len(good):
             return

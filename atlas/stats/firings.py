@@ -61,12 +61,18 @@ class Batch:
 
     @cached_property
     def ranks(self) -> UInt64:
-        """uint64 [b, t]: the sampling rank of every position, a hash of window id and position.
-
-        A bijection of (window, position), so no two positions of an atlas share a rank.
-        """
+        """uint64 [b, t]: a hash of every (window, position); a bijection, so no two positions share one."""
         position = np.arange(self.ids.shape[1], dtype=np.uint64)
         return mix((self.windows.astype(np.uint64)[:, None] << np.uint64(16)) | position[None, :])
+
+    def sampling_ranks(self, firings: Firings) -> UInt64:
+        """uint64 [n]: the rank of each firing in its feature's uniform sample.
+
+        A hash of window, position and feature. Without the feature all features would sample the same few
+        positions, and their pages would show the same sentences. For one feature it is a bijection of
+        (window, position): ranks do not tie.
+        """
+        return mix(self.ranks[firings.row, firings.position] ^ mix(firings.feature.astype(np.uint64)))
 
     def contexts(self, row: Int64, position: Int32) -> UInt64:
         """uint64 [n]: a hash of the tokens around each (row, position)."""

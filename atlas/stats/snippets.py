@@ -93,7 +93,7 @@ def rank_in_groups(new_group: np.ndarray) -> Int64:
 
 
 def starts_of(*keys: np.ndarray) -> np.ndarray:
-    """bool [n]: where any of the sorted keys differs from the row before."""
+    """Bool [n]: where any of the sorted keys differs from the row before."""
     new = np.ones(len(keys[0]), bool)
     if len(new):
         new[1:] = np.logical_or.reduce([k[1:] != k[:-1] for k in keys])

@@ -17,6 +17,7 @@ from atlas.stats.firings import Float32, Int64
 from atlas.stats.snippets import Rows, rank_in_groups, starts_of
 from atlas.store.schema import INTERVAL, QUANTILE, TOP
 
+
 @dataclass(frozen=True)
 class Summary:
     """What is kept of a dictionary with f features.
@@ -60,7 +61,9 @@ def summarise(accumulator: Accumulator, groups: int, per_group: int) -> Summary:
     interval = _intervals(sample, accumulator.totals.max, groups)
     for kind, group in ((QUANTILE, quantile), (INTERVAL, interval)):
         order, rank = _choose(sample, group, per_group)
-        parts.append((sample.take(order), np.full(len(order), kind), group[order], rank, np.zeros(len(order), np.int64)))
+        parts.append(
+            (sample.take(order), np.full(len(order), kind), group[order], rank, np.zeros(len(order), np.int64))
+        )
 
     rows = Rows.join([p[0] for p in parts])
     kinds, group, rank, repeats = (np.concatenate([p[i] for p in parts]) for i in range(1, 5))

@@ -99,8 +99,12 @@ class Assembler:
             tokens=dictionary.tokens,
             max=row["max"],
             top=tuple(parts.get((TOP, 0), ())),
-            quantiles=self._groups(row, parts, QUANTILE, row["quantile_count"], row["quantile_low"], row["quantile_high"]),
-            intervals=self._groups(row, parts, INTERVAL, row["interval_count"], *_steps(row["max"], len(row["interval_count"]))),
+            quantiles=self._groups(
+                row, parts, QUANTILE, row["quantile_count"], row["quantile_low"], row["quantile_high"]
+            ),
+            intervals=self._groups(
+                row, parts, INTERVAL, row["interval_count"], *_steps(row["max"], len(row["interval_count"]))
+            ),
             histogram=_histogram(row["histogram_bin"], row["histogram_count"]),
             sources={s.id: n for s, n in zip(self.manifest.corpus.sources, row["sources"], strict=True)},
             logits=self._logits(row),

@@ -1,0 +1,1 @@
+"""Records to views to pages. `frame` is the only module that knows MkDocs."""
