@@ -167,7 +167,7 @@ def show(
     if not dictionary or not index.isascii() or not index.isdigit():
         raise AtlasError(feature, "not a feature", "write dictionary/index, such as 9-res-4k/650")
     record = open_store(store or _only("store")).feature(dictionary.rpartition("/")[2], int(index))
-    Console(highlight=False).print(feature_text(record, top))
+    Console(highlight=False).print(feature_text(record, top), soft_wrap=True)
 
 
 @app.command()

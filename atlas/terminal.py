@@ -37,7 +37,7 @@ class Terminal:
 
     def say(self, line: str) -> None:
         """One line, as it is."""
-        self.console.print(Text(line))
+        self.console.print(Text(line), soft_wrap=True)
 
     @contextmanager
     def track(self, what: str, total: int, unit: str) -> Iterator[Callable[[int, bool], None]]:

@@ -17,14 +17,15 @@ from __future__ import annotations
 import codecs
 import unicodedata
 from collections.abc import Sequence
-from dataclasses import dataclass
+from functools import lru_cache
+from typing import NamedTuple
 
 _ZWJ = "\u200d"
+_MARKS = frozenset({"Mn", "Me", "Mc"})
 _BIDI_CONTROLS = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\u200e\u200f\u061c")
 
 
-@dataclass(frozen=True, slots=True)
-class Run:
+class Run(NamedTuple):
     """Text that one or more tokens share: tokens `first` to `last`, both included."""
 
     text: str
@@ -36,10 +37,16 @@ def merge(pieces: Sequence[bytes]) -> list[Run]:
     """Join token bytes into runs of whole characters; every token is in exactly one run."""
     decoder = codecs.getincrementaldecoder("utf-8")("replace")
     runs: list[Run] = []
-    text, first = "", 0
+    text, first, pending = "", 0, False
     for i, piece in enumerate(pieces):
+        alone = None if pending else _alone(piece)
+        if alone is not None and not (runs and runs[-1].text.endswith(_ZWJ)):
+            runs.append(Run(alone, i, i))
+            first = i + 1
+            continue
         text += decoder.decode(piece, final=i == len(pieces) - 1)
-        if decoder.getstate()[0]:
+        pending = bool(decoder.getstate()[0])
+        if pending:
             continue
         if runs and _continues(runs[-1].text, text):
             before = runs.pop()
@@ -49,17 +56,29 @@ def merge(pieces: Sequence[bytes]) -> list[Run]:
     return runs
 
 
+@lru_cache(maxsize=1 << 16)
+def _alone(piece: bytes) -> str | None:
+    """The text of a token that is whole characters and joins nothing before it; None for the others.
+
+    Nearly all tokens are such, and a page has thousands of them: this is the way around the decoder.
+    """
+    try:
+        text = piece.decode("utf-8")
+    except UnicodeDecodeError:
+        return None
+    return None if text and _joins(text[0]) else text
+
+
 def _continues(before: str, text: str) -> bool:
     """Whether `text` belongs to the grapheme that ends `before`."""
     if not before or not text or before[-1].isspace():
         return False
-    head = text[0]
-    return (
-        head == _ZWJ
-        or before.endswith(_ZWJ)
-        or unicodedata.category(head) in {"Mn", "Me", "Mc"}
-        or "\U0001f3fb" <= head <= "\U0001f3ff"  # skin tones
-    )
+    return before.endswith(_ZWJ) or _joins(text[0])
+
+
+def _joins(char: str) -> bool:
+    """Whether a character belongs to the grapheme before it: joiners, combining marks, skin tones."""
+    return char == _ZWJ or unicodedata.category(char) in _MARKS or "\U0001f3fb" <= char <= "\U0001f3ff"
 
 
 def visible(text: str) -> str:
@@ -69,6 +88,8 @@ def visible(text: str) -> str:
     page isolates each snippet's direction itself, and an override could otherwise reorder it.
     Line ends stay, for the caller to place.
     """
+    if text.isprintable():
+        return text
     out = []
     for char in text:
         code = ord(char)

@@ -22,6 +22,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from atlas.effects.extremes import extremes
+
 BINS = 40
 _CELLS = 64 * 1024 * 1024  # float32 cells a chunk may hold (256 MB), and about as much again at work
 
@@ -83,24 +85,16 @@ def logit_effects(
 
 
 def _chunk(effects: Tensor, k: int) -> tuple[np.ndarray, ...]:
-    top, top_value = _extreme(effects, k, largest=True)
-    bottom, bottom_value = _extreme(effects, k, largest=False)
+    top, top_value = extremes(effects, k, largest=True)
+    bottom, bottom_value = extremes(effects, k, largest=False)
     low, high = bottom_value[:, 0], top_value[:, 0]
     counts = _histogram(effects, torch.from_numpy(low), torch.from_numpy(high))
     return top, top_value, bottom, bottom_value, low, high, counts, _moments(effects)
 
 
-def _extreme(effects: Tensor, k: int, *, largest: bool) -> tuple[np.ndarray, np.ndarray]:
-    value, token = torch.topk(effects, k, dim=1, largest=largest)
-    values, tokens = value.cpu().numpy(), token.cpu().numpy().astype(np.int32)
-    # topk leaves the order of equal values open: sort by value, then token id
-    order = np.lexsort((tokens, -values if largest else values), axis=1)
-    return np.take_along_axis(tokens, order, 1), np.take_along_axis(values, order, 1)
-
-
 def _histogram(effects: Tensor, low: Tensor, high: Tensor) -> np.ndarray:
     low, high = low.to(effects.device)[:, None], high.to(effects.device)[:, None]
-    per_unit = BINS / (high - low).clamp_min(torch.finfo(torch.float32).tiny)
+    per_unit = BINS / (high - low).clamp_min(1e-30)  # finite where all effects are equal
     place = (effects - low).mul_(per_unit).to(torch.int32).clamp_(0, BINS - 1)
     place += (torch.arange(len(effects), device=effects.device, dtype=torch.int32) * BINS)[:, None]
     counts = torch.bincount(place.view(-1), minlength=len(effects) * BINS)
@@ -116,6 +110,6 @@ def _moments(effects: Tensor) -> np.ndarray:
     variance = square.mean(dim=1).double()
     third = torch.linalg.vecdot(square, off).double() / n
     fourth = torch.linalg.vecdot(square, square).double() / n
-    safe = variance.clamp_min(torch.finfo(torch.float64).tiny)
+    safe = variance.clamp_min(1e-100)  # a direction of zero has no shape: its cube and square must not vanish
     columns = (mean[:, 0].double(), variance.sqrt(), third / safe**1.5, fourth / safe**2 - 3)
     return torch.stack(columns, dim=1).cpu().numpy().astype(np.float32)

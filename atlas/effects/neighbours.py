@@ -14,6 +14,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from atlas.effects.extremes import extremes
+
 _CHUNK = 1024
 
 
@@ -47,13 +49,10 @@ def nearest(decoder: Tensor, other: Tensor, k: int, *, same: bool) -> Nearest:
         for low in range(0, len(unit) if k else 0, _CHUNK):
             product = unit[low : low + _CHUNK] @ target
             if same:
-                rows = torch.arange(len(product))
-                product[rows, rows + low] = -torch.inf
-            value, place = torch.topk(product, k, dim=1)
-            values, places = value.cpu().numpy(), place.cpu().numpy()
-            order = np.lexsort((places, -values), axis=1)
-            index[low : low + _CHUNK] = np.take_along_axis(places, order, 1)
-            cosine[low : low + _CHUNK] = np.take_along_axis(values, order, 1)
+                own = torch.arange(len(product))
+                product[own, own + low] = -torch.inf
+            rows = slice(low, low + _CHUNK)
+            index[rows], cosine[rows] = extremes(product, k, largest=True)
     return Nearest(index, cosine)
 
 

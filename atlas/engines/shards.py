@@ -13,9 +13,9 @@ from pathlib import Path
 
 import numpy as np
 from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save_file
+from safetensors.numpy import save
 
-from atlas.store.atomic import atomic
+from atlas.store.atomic import write_bytes
 
 State = dict[str, np.ndarray]
 
@@ -38,8 +38,9 @@ class ShardStore:
     def save(self, number: int, state: State) -> None:
         """Write a shard atomically."""
         arrays = {name: np.ascontiguousarray(value) for name, value in state.items()}
-        with atomic(self.path(number)) as partial:
-            save_file(arrays, partial, {"run": self.run, "shard": str(number), "digest": _digest(arrays)})
+        header = {"run": self.run, "shard": str(number), "digest": _digest(arrays)}
+        # as bytes, not by save_file: its error for a full disk is not an OSError
+        write_bytes(self.path(number), save(arrays, header))
 
     def load(self, number: int) -> State | None:
         """A shard's state; None if it is not there, is damaged, or belongs to another pass."""

@@ -31,7 +31,7 @@ from atlas.render.data import feature_json
 from atlas.render.frame import Frame, build_frame
 from atlas.render.html import Renderer
 from atlas.render.pages import DATA, Line, columns, dictionary_views, home_view, line
-from atlas.render.view import Context, Steps, feature_view, lead
+from atlas.render.view import Context, Steps, feature_view
 from atlas.search import Entry, Ranked, build_index, static_rank
 from atlas.store import Store, open_store
 from atlas.store.atomic import atomic_folder, recover
@@ -126,7 +126,7 @@ def stamp(task: Task) -> list[Line]:
         folder = task.site / feature.path
         folder.mkdir(parents=True)
         (folder / "index.html").write_text(renderer.feature(view), "utf-8")
-        (folder / "feature.json").write_bytes(feature_json(feature, record, lead(feature)))
+        (folder / "feature.json").write_bytes(feature_json(feature, record, view.lead))
         lines.append(line(feature, context))
     return lines
 

@@ -29,6 +29,9 @@ DENSE = 0.1
 """Share of tokens above which a feature counts as dense: it says little about any one text."""
 SHOWN_TOP, SHOWN_GROUP, SHOWN_INTERVAL, SHOWN_EFFECTS, SHOWN_ACROSS, SHOWN_SOURCES = 10, 3, 1, 10, 3, 6
 
+NEAR = 8
+"""Tokens either side of a peak that its character or grapheme may reach into."""
+
 NameOf = Callable[[str, int], Name]
 
 METHODS = {
@@ -137,7 +140,9 @@ def peaks(feature: FeatureRecord, most: int) -> list[str]:
     """Texts of the tokens that the top snippets peak at, each once, strongest first."""
     seen: dict[str, str] = {}
     for snippet in feature.top:
-        run = next(r for r in merge(snippet.pieces) if r.first <= snippet.position <= r.last)
+        low = max(0, snippet.position - NEAR)
+        around = snippet.pieces[low : snippet.position + NEAR]
+        run = next(r for r in merge(around) if r.first <= snippet.position - low <= r.last)
         text = visible(run.text)[:40].replace("\n", "↵")
         text = text.strip() or text.replace(" ", "␣")
         seen.setdefault(text.casefold(), text)
