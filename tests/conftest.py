@@ -89,7 +89,7 @@ NAMES = """
 author = "The tests"
 
 [[name]]
-feature = "1-res-600/7"
+feature = "1-res-600/12"
 name = "A name with <script>alert(3)</script> & “quotes”"
 note = "A note with {{ braces }}."
 

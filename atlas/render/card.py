@@ -54,13 +54,13 @@ def recompute(manifest: Manifest, dictionary: DictionaryRecord, feature: Feature
     note = (
         "" if manifest.model.source.startswith("hf://") else "  # as `atlas collect` converted it, in build/out/cache"
     )
-    return f"""import json, torch
+    return f"""import json, pathlib, torch
 from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM
 
 MODEL = {source!r}{note}
 WEIGHTS = {dictionary.source + "/sae_weights.safetensors"!r}
-r = json.load(open("feature.json"))["recompute"]
+r = json.loads(pathlib.Path("feature.json").read_text())["recompute"]
 model = AutoModelForCausalLM.from_pretrained(MODEL, dtype=torch.float32)
 w = {{k: v.float() for k, v in load_file(WEIGHTS).items()}}
 ids = torch.tensor([[{bos}*r["ids"]]])
