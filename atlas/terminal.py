@@ -12,9 +12,10 @@ from rich.text import Text
 
 from atlas.records import FeatureRecord, Snippet
 from atlas.render import numbers
-from atlas.render.snippets import PAGE, snippet_view
+from atlas.render.snippets import Reach, snippet_view
 from atlas.text import label
 
+REACH = Reach(14, 10)
 EVERY = 10.0
 """Seconds between plain lines of progress."""
 
@@ -108,7 +109,7 @@ def feature_text(feature: FeatureRecord, most: int) -> Text:
 
 def _snippet(snippet: Snippet, maximum: float) -> Text:
     text = Text()
-    for piece in snippet_view(snippet, maximum, {}, PAGE).pieces:
+    for piece in snippet_view(snippet, maximum, {}, REACH).pieces:
         style = f"black on {_SHADES[piece.level]}" if piece.level else ""
         text.append(piece.text.replace("\n", "↵ "), f"bold underline {style}" if piece.focus else style or None)
     return text

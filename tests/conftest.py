@@ -23,8 +23,9 @@ TEXTS = {
         "for i in range(10):\n    if i % 2 == 0:\n        print(i, end=', ')\n    else:\n        continue\n" * 8,
     ],
     "other": [
-        "敏捷的棕色狐狸跳过了懒狗。 Быстрая лиса прыгает через собаку. الثعلب البني السريع 👩‍👩‍👧‍👦 🏳️‍🌈 नमस्ते दुनिया\n" * 5,
-        "<script>alert(1)</script> {{ view.title }} \"><img src=x onerror=alert(2)> </p></body> <eos> <bos>\n" * 6,
+        "敏捷的棕色狐狸跳过了懒狗。 Быстрая лиса прыгает через собаку. الثعلب البني السريع 👩‍👩‍👧‍👦 🏳️‍🌈 नमस्ते दुनिया\n"
+        * 5,
+        '<script>alert(1)</script> {{ view.title }} "><img src=x onerror=alert(2)> </p></body> <eos> <bos>\n' * 6,
     ],
 }
 
@@ -142,17 +143,28 @@ def _write_model(folder: Path) -> None:
     tokenizer.decoder = decoders.ByteLevel()
     special = ["<pad>", "<eos>", "<bos>"]
     trainer = trainers.BpeTrainer(
-        vocab_size=420, special_tokens=special, initial_alphabet=pre_tokenizers.ByteLevel.alphabet(), show_progress=False
+        vocab_size=420,
+        special_tokens=special,
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
     )
     tokenizer.train_from_iterator([t for texts in TEXTS.values() for t in texts], trainer)
-    fast = PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer, pad_token="<pad>", eos_token="<eos>", bos_token="<bos>"
-    )
+    fast = PreTrainedTokenizerFast(tokenizer_object=tokenizer, pad_token="<pad>", eos_token="<eos>", bos_token="<bos>")
     torch.manual_seed(0)
     config = Gemma3TextConfig(
-        vocab_size=len(fast), hidden_size=32, intermediate_size=64, num_hidden_layers=3, num_attention_heads=2,
-        num_key_value_heads=1, head_dim=16, max_position_embeddings=64, sliding_window=32, pad_token_id=0,
-        eos_token_id=1, bos_token_id=2, initializer_range=0.3,
+        vocab_size=len(fast),
+        hidden_size=32,
+        intermediate_size=64,
+        num_hidden_layers=3,
+        num_attention_heads=2,
+        num_key_value_heads=1,
+        head_dim=16,
+        max_position_embeddings=64,
+        sliding_window=32,
+        pad_token_id=0,
+        eos_token_id=1,
+        bos_token_id=2,
+        initializer_range=0.3,
     )
     model = Gemma3ForCausalLM(config)
     with torch.no_grad():
@@ -179,8 +191,14 @@ def _write_dictionary(folder: Path, architecture: str, layer: int, width: int, d
         weights["threshold"] = torch.full((width,), 1.5)
     save_file(weights, folder / "sae_weights.safetensors")
     config = {
-        "architecture": architecture, "d_in": d_in, "d_sae": width, "dtype": "float32", "device": "cpu",
-        "apply_b_dec_to_input": True, "normalize_activations": "none", "reshape_activations": "none",
+        "architecture": architecture,
+        "d_in": d_in,
+        "d_sae": width,
+        "dtype": "float32",
+        "device": "cpu",
+        "apply_b_dec_to_input": True,
+        "normalize_activations": "none",
+        "reshape_activations": "none",
         "metadata": {"model_name": "tiny", "hook_name": f"blocks.{layer}.hook_resid_post", "prepend_bos": True},
     }
     (folder / "cfg.json").write_text(json.dumps(config), "utf-8")

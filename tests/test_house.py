@@ -11,8 +11,13 @@ import pytest
 ROOT = Path(__file__).parents[1]
 CODE = [
     p
-    for folder, suffix in (("atlas", "py"), ("tests", "py"), ("build/bench", "py"), ("site_src/assets", "js"),
-                           ("site_src/assets", "css"))
+    for folder, suffix in (
+        ("atlas", "py"),
+        ("tests", "py"),
+        ("build/bench", "py"),
+        ("site_src/assets", "js"),
+        ("site_src/assets", "css"),
+    )
     for p in sorted((ROOT / folder).rglob(f"*.{suffix}"))
 ]
 
@@ -34,23 +39,33 @@ def test_only_the_command_line_prints_or_exits():
 
 
 def test_only_the_frame_knows_mkdocs():
-    found = [p.name for p in sorted((ROOT / "atlas").rglob("*.py")) if re.search(r"^\s*(from|import) mkdocs", p.read_text("utf-8"), re.M)]
+    found = [
+        p.name
+        for p in sorted((ROOT / "atlas").rglob("*.py"))
+        if re.search(r"^\s*(from|import) mkdocs", p.read_text("utf-8"), re.MULTILINE)
+    ]
     assert found == ["frame.py"]
 
 
 def test_importing_the_package_is_free_of_torch():
-    code = "import sys, atlas, atlas.cli, atlas.pipeline.site; print(sorted({'torch', 'transformers'} & sys.modules.keys()))"
+    stages = "import sys, atlas, atlas.cli, atlas.pipeline.site"
+    code = f"{stages}; print(sorted({{'torch', 'transformers'}} & sys.modules.keys()))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
 
 
 def test_nothing_committed_names_this_machine():
-    tracked = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=False).stdout.split("\n")
+    tracked = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=False).stdout.split(
+        "\n"
+    )
     private = re.compile(r"(?<![\w.>])/(work|root|farm)/|files\.pythonhosted|registry\.npmjs")
     bad = []
     for name in filter(None, tracked):
         path = ROOT / name
-        if path.suffix in {".py", ".md", ".toml", ".js", ".css", ".html", ".jinja", ".yml", ".txt", ""} and path.is_file():
+        if (
+            path.suffix in {".py", ".md", ".toml", ".js", ".css", ".html", ".jinja", ".yml", ".txt", ""}
+            and path.is_file()
+        ):
             text = path.read_text("utf-8", errors="ignore")
             if name != "tests/test_house.py" and private.search(text):
                 bad.append(name)

@@ -7,12 +7,34 @@ offers, with transformers and safetensors alone.
 import contextlib
 import io
 import os
+from html.parser import HTMLParser
 from pathlib import Path
 
 import orjson
 import pytest
 
 pytestmark = [pytest.mark.real, pytest.mark.timeout(900)]
+
+
+class Blocks(HTMLParser):
+    """The texts of a page's <pre> elements."""
+
+    def __init__(self):
+        super().__init__()
+        self.text, self.inside = [], False
+
+    def handle_starttag(self, tag, _attributes):
+        if tag == "pre":
+            self.inside = True
+            self.text.append("")
+
+    def handle_endtag(self, tag):
+        self.inside = self.inside and tag != "pre"
+
+    def handle_data(self, chunk):
+        if self.inside:
+            self.text[-1] += chunk
+
 
 ROOT = Path(__file__).parents[1]
 RECIPE = """
@@ -88,27 +110,11 @@ def test_scripture_sets_off_other_features_than_code(built):
 def test_the_code_on_the_page_computes_its_number(built):
     site = built.site / "gemma-3-270m/9-res-1k"
     folder = next(
-        p.parent for p in sorted(site.glob("*/feature.json")) if (orjson.loads(p.read_bytes())["recompute"] or {}).get("value")
+        p.parent
+        for p in sorted(site.glob("*/feature.json"))
+        if (orjson.loads(p.read_bytes())["recompute"] or {}).get("value")
     )
     data = orjson.loads((folder / "feature.json").read_bytes())
-    from html.parser import HTMLParser
-
-    class Blocks(HTMLParser):
-        text: list[str] = []
-        inside = False
-
-        def handle_starttag(self, tag, attrs):
-            if tag == "pre":
-                self.inside = True
-                self.text.append("")
-
-        def handle_endtag(self, tag):
-            self.inside = self.inside and tag != "pre"
-
-        def handle_data(self, chunk):
-            if self.inside:
-                self.text[-1] += chunk
-
     parser = Blocks()
     parser.feed((folder / "index.html").read_text("utf-8"))
     code = next(t for t in parser.text if "import json, pathlib, torch" in t)

@@ -25,13 +25,13 @@ from atlas.config import AtlasSection, Recipe
 from atlas.errors import AtlasError
 from atlas.paths import Places
 from atlas.pipeline.report import Reporter
-from atlas.publish.check import INDEX
+from atlas.publish.check import INDEX, within_budget
 from atlas.records import Name
 from atlas.render.data import feature_json
 from atlas.render.frame import Frame, build_frame
 from atlas.render.html import Renderer
 from atlas.render.pages import DATA, Line, columns, dictionary_views, home_view, line
-from atlas.render.view import Context, Steps, feature_view
+from atlas.render.view import AMOUNTS, Context, Steps, feature_view
 from atlas.search import Entry, Ranked, build_index, static_rank
 from atlas.store import Store, open_store
 from atlas.store.atomic import atomic_folder, recover
@@ -122,10 +122,15 @@ def stamp(task: Task) -> list[Line]:
     alive = store.alive(task.dictionary)
     lines = []
     for feature in store.features(task.dictionary, task.start, task.stop):
-        view = feature_view(feature, context, _steps(feature.index, record.width, alive))
+        steps = _steps(feature.index, record.width, alive)
+        for amount in AMOUNTS:
+            view = feature_view(feature, context, steps, amount)
+            page = renderer.feature(view).encode()
+            if within_budget(page):
+                break
         folder = task.site / feature.path
         folder.mkdir(parents=True)
-        (folder / "index.html").write_text(renderer.feature(view), "utf-8")
+        (folder / "index.html").write_bytes(page)
         (folder / "feature.json").write_bytes(feature_json(feature, record, view.lead))
         lines.append(line(feature, context))
     return lines

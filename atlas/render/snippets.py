@@ -21,11 +21,10 @@ class Reach:
     after: int
 
 
-PAGE = Reach(14, 10)
 ROW = Reach(10, 7)
 
 
-def snippet_view(snippet: Snippet, maximum: float, labels: dict[str, str], reach: Reach = PAGE) -> SnippetView:
+def snippet_view(snippet: Snippet, maximum: float, labels: dict[str, str], reach: Reach) -> SnippetView:
     """A snippet as a page shows it.
 
     Args:

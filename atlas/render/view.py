@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import bisect
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from atlas.config import AtlasSection
-from atlas.records import DictionaryRecord, FeatureRecord, Histogram, LogitEffects, Name, SnippetGroup, TokenEffect
-from atlas.render import card, cite, numbers
+from atlas.records import DictionaryRecord, FeatureRecord, LogitEffects, Name, SnippetGroup, TokenEffect
+from atlas.render import bars, card, cite, numbers
 from atlas.render.shapes import (
-    BarsView,
     EffectView,
     Fact,
     FeatureView,
@@ -21,13 +18,13 @@ from atlas.render.shapes import (
     NeighbourView,
     ShareView,
 )
-from atlas.render.snippets import snippet_view
+from atlas.render.snippets import Reach, snippet_view
 from atlas.store import Manifest
 from atlas.text import label, merge, visible
 
 DENSE = 0.1
 """Share of tokens above which a feature counts as dense: it says little about any one text."""
-SHOWN_TOP, SHOWN_GROUP, SHOWN_INTERVAL, SHOWN_EFFECTS, SHOWN_ACROSS, SHOWN_SOURCES = 10, 3, 1, 10, 3, 6
+SHOWN_EFFECTS, SHOWN_ACROSS, SHOWN_SOURCES = 10, 3, 6
 
 NEAR = 8
 """Tokens either side of a peak that its character or grapheme may reach into."""
@@ -39,6 +36,25 @@ METHODS = {
     "lexical": "from its own words, by rule; nobody has read it yet",
     "none": "",
 }
+
+
+@dataclass(frozen=True, slots=True)
+class Amount:
+    """How many snippets a page shows, of the top, of each quantile and of each interval, and how long they are."""
+
+    top: int
+    quantile: int
+    interval: int
+    reach: Reach
+
+
+AMOUNTS = (
+    Amount(10, 3, 1, Reach(14, 10)),
+    Amount(8, 2, 1, Reach(11, 8)),
+    Amount(5, 1, 1, Reach(8, 6)),
+    Amount(3, 1, 0, Reach(3, 2)),
+)
+"""From the usual amount down; a page takes the first that keeps it within its budget of bytes."""
 
 
 @dataclass(frozen=True)
@@ -86,7 +102,7 @@ def hook_label(dictionary: DictionaryRecord, layers: int) -> str:
     return f"{dictionary.layer} of {layers}, {kind}" if dictionary.layer is not None else kind
 
 
-def feature_view(feature: FeatureRecord, context: Context, steps: Steps) -> FeatureView:
+def feature_view(feature: FeatureRecord, context: Context, steps: Steps, amount: Amount = AMOUNTS[0]) -> FeatureView:
     """Everything that a feature page says."""
     manifest = context.manifest
     dictionary = context.dictionary(feature.dictionary)
@@ -95,7 +111,7 @@ def feature_view(feature: FeatureRecord, context: Context, steps: Steps) -> Feat
     cited = f"Feature {feature.index} of {feature.dictionary}, {manifest.model.name}"
     cited += f": {feature.name.text}" if feature.name.method == "hand" else ""
     repeats = sum(s.repeats for s in feature.top)
-    shown = feature.top[:SHOWN_TOP]
+    shown = feature.top[: amount.top]
     key = f"atlas-{feature.model}-{feature.dictionary}-{feature.index}"
     return FeatureView(
         path=feature.path,
@@ -109,16 +125,16 @@ def feature_view(feature: FeatureRecord, context: Context, steps: Steps) -> Feat
         named=METHODS[feature.name.method] + (f" ({feature.name.author})" if feature.name.author else ""),
         name_note=feature.name.note,
         facts=_facts(feature, dictionary, manifest.model.layers),
-        top=tuple(snippet_view(s, feature.max, context.labels) for s in shown),
+        top=tuple(snippet_view(s, feature.max, context.labels, amount.reach) for s in shown),
         top_note=f"{len(feature.top)} windows, one each" + (f"; {repeats} near-repeats left out" if repeats else ""),
         top_more=len(feature.top) - len(shown),
-        quantiles=tuple(_quantile(g, i, feature, context) for i, g in _descending(feature.quantiles)),
-        intervals=tuple(_interval(g, i, feature, context) for i, g in _descending(feature.intervals)),
+        quantiles=tuple(_quantile(g, i, feature, context, amount) for i, g in _descending(feature.quantiles)),
+        intervals=tuple(_interval(g, i, feature, context, amount) for i, g in _descending(feature.intervals)),
         promotes=_effects(feature.logits.top, feature.logits),
         suppresses=_effects(feature.logits.bottom, feature.logits),
         moments=_moments(feature.logits),
-        activations=_activations(feature),
-        logits=_logit_bars(feature.logits.histogram),
+        activations=bars.activation_bars(feature),
+        logits=bars.logit_bars(feature.logits.histogram),
         sources=_sources(feature, manifest),
         neighbours=_neighbours(feature, context),
         previous=_step(home, steps.previous, "← {}"),
@@ -176,25 +192,25 @@ def _descending(groups: tuple[SnippetGroup, ...]) -> list[tuple[int, SnippetGrou
     return list(reversed(list(enumerate(groups))))
 
 
-def _quantile(group: SnippetGroup, place: int, feature: FeatureRecord, context: Context) -> GroupView:
+def _quantile(group: SnippetGroup, place: int, feature: FeatureRecord, context: Context, amount: Amount) -> GroupView:
     n = len(feature.quantiles)
     low, high = round(100 * place / n), round(100 * (place + 1) / n)
     note = f"activation {numbers.activation(group.low)}–{numbers.activation(group.high)}" if group.high else "empty"
-    return _group(group, f"Rank {low}–{high}%", note, SHOWN_GROUP, feature, context)
+    return _group(group, f"Rank {low}–{high}%", note, amount.quantile, feature, context, amount.reach)
 
 
-def _interval(group: SnippetGroup, place: int, feature: FeatureRecord, context: Context) -> GroupView:
+def _interval(group: SnippetGroup, place: int, feature: FeatureRecord, context: Context, amount: Amount) -> GroupView:
     n = len(feature.intervals)
     low, high = round(100 * place / n), round(100 * (place + 1) / n)
     share = f"about {numbers.percent(round(group.share, 2))} of firings" if group.share else "none of the sample"
     note = f"activation {numbers.activation(group.low)}–{numbers.activation(group.high)} · {share}"
-    return _group(group, f"{low}–{high}% of the maximum", note, SHOWN_INTERVAL, feature, context)
+    return _group(group, f"{low}–{high}% of the maximum", note, amount.interval, feature, context, amount.reach)
 
 
 def _group(
-    group: SnippetGroup, title: str, note: str, shown: int, feature: FeatureRecord, context: Context
+    group: SnippetGroup, title: str, note: str, shown: int, feature: FeatureRecord, context: Context, reach: Reach
 ) -> GroupView:
-    views = tuple(snippet_view(s, feature.max, context.labels) for s in group.snippets[:shown])
+    views = tuple(snippet_view(s, feature.max, context.labels, reach) for s in group.snippets[:shown])
     return GroupView(title, note, views, len(group.snippets) - len(views))
 
 
@@ -214,36 +230,6 @@ def _moments(logits: LogitEffects) -> tuple[Fact, ...]:
         Fact("Skew", numbers.effect(logits.skew), "Skewness: which tail is the longer"),
         Fact("Kurtosis", numbers.effect(logits.kurtosis), "Excess kurtosis: how far a few tokens stand out"),
     )
-
-
-def _activations(feature: FeatureRecord) -> BarsView:
-    histogram = feature.histogram
-    if not histogram.counts:
-        return BarsView((), "", "", (), "No firings")
-    low, high = histogram.edges[0], histogram.edges[-1]
-    marks = tuple(round(_place(g.high, histogram), 1) for g in feature.quantiles[:-1] if g.high)
-    text = f"Activations from {numbers.activation(low)} to {numbers.activation(feature.max)}, counts on a log scale"
-    return BarsView(_log_heights(histogram.counts), numbers.activation(low), numbers.activation(high), marks, text)
-
-
-def _place(value: float, histogram: Histogram) -> float:
-    """Where a value lies along the bins, 0 to 100."""
-    n = len(histogram.counts)
-    i = min(max(bisect.bisect_right(histogram.edges, value) - 1, 0), n - 1)
-    low, high = histogram.edges[i], histogram.edges[i + 1]
-    return 100 * (i + min(max((value - low) / (high - low), 0.0), 1.0)) / n
-
-
-def _logit_bars(histogram: Histogram) -> BarsView:
-    low, high = histogram.edges[0], histogram.edges[-1]
-    zero = (round(100 * -low / (high - low), 1),) if low < 0 < high else ()
-    text = f"Logit effects of all tokens from {numbers.effect(low)} to {numbers.effect(high)}, counts on a log scale"
-    return BarsView(_log_heights(histogram.counts), numbers.effect(low), numbers.effect(high), zero, text)
-
-
-def _log_heights(counts: tuple[int, ...]) -> tuple[int, ...]:
-    top = math.log1p(max(counts)) or 1.0
-    return tuple(max(round(100 * math.log1p(c) / top), 2) if c else 0 for c in counts)
 
 
 def _sources(feature: FeatureRecord, manifest: Manifest) -> tuple[ShareView, ...]:

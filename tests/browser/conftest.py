@@ -14,7 +14,13 @@ import pytest
 
 SHOTS = Path(__file__).parent / "shots"
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
-ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update", "--no-first-run"]
+ARGUMENTS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--no-first-run",
+]
 
 
 class _Quiet(http.server.SimpleHTTPRequestHandler):
@@ -59,7 +65,7 @@ class Watched:
         page.on("pageerror", lambda error: self.faults.append(f"exception: {error}"))
         page.on("dialog", lambda dialog: self.faults.append(f"dialog: {dialog.message}"))
         page.on("response", lambda r: self.faults.append(f"{r.status} {r.url}") if r.status >= 400 else None)
-        host = base.split("/site/")[0]
+        host = base.split("/site/", maxsplit=1)[0]
         page.on("request", lambda r: None if r.url.startswith(host) else self.faults.append(f"foreign: {r.url}"))
 
     def go(self, path: str):

@@ -122,7 +122,14 @@ def test_everything_is_there_without_javascript(without_script):
 
 
 def test_docs_and_home_are_whole(watched):
-    for path in ("", "tiny-gemma/", "docs/numbers/", "docs/recipe/", "tiny-gemma/0-res-24/", "tiny-gemma/1-res-600/599/"):
+    for path in (
+        "",
+        "tiny-gemma/",
+        "docs/numbers/",
+        "docs/recipe/",
+        "tiny-gemma/0-res-24/",
+        "tiny-gemma/1-res-600/599/",
+    ):
         page = watched.go(path)
         assert page.locator("h1").first.is_visible()
         width = page.evaluate("[document.documentElement.scrollWidth, innerWidth]")

@@ -38,9 +38,7 @@ def sentencepiece(*, dummy_prefix: bool = False) -> Tokenizer:
     pieces = ["<pad>", "<eos>", "<bos>", "<unk>", *(f"<0x{b:02X}>" for b in range(256)), *model["vocab"]]
     vocabulary = {piece: i for i, piece in enumerate(dict.fromkeys([*pieces, "▁", "▁▁"]))}
     merges = [tuple(m) if isinstance(m, list) else tuple(m.split(" ")) for m in model["merges"]] + [("▁", "▁")]
-    tokenizer = Tokenizer(
-        models.BPE(vocabulary, merges, unk_token="<unk>", fuse_unk=True, byte_fallback=True)  # noqa: S106 - no password
-    )
+    tokenizer = Tokenizer(models.BPE(vocabulary, merges, unk_token="<unk>", fuse_unk=True, byte_fallback=True))
     steps = [decoders.Replace("▁", " "), decoders.ByteFallback(), decoders.Fuse()]
     tokenizer.normalizer = space
     if dummy_prefix:

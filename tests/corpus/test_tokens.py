@@ -64,7 +64,7 @@ def test_ids_that_the_vocabulary_skips_are_empty():
 
 
 def test_other_families_are_refused_by_name_of_their_steps():
-    tokenizer = Tokenizer(models.WordPiece({"[UNK]": 0}, unk_token="[UNK]"))  # noqa: S106 - no password
+    tokenizer = Tokenizer(models.WordPiece({"[UNK]": 0}, unk_token="[UNK]"))
     tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
     with pytest.raises(AtlasError, match=r"neither byte-level nor SentencePiece-like \(BertPreTokenizer\)"):
         token_bytes(fast(tokenizer))

@@ -125,7 +125,7 @@ def test_truncation_and_padding_of_the_tokenizer_do_not_matter(corpus, tmp_path,
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=40, deadline=None)
 @given(LINES, st.integers(8, 24), st.booleans())
-def test_any_text_is_cut_without_loss(recipe, gemma, tmp_path, lines, window, bos):  # noqa: PLR0917 - Hypothesis
+def test_any_text_is_cut_without_loss(recipe, gemma, tmp_path, lines, window, bos):
     for old in tmp_path.glob("*.txt"):
         old.unlink()
     for n, line in enumerate(lines):

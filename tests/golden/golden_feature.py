@@ -31,8 +31,16 @@ def snippet(row: int, position: int, value: float, repeats: int = 0) -> Snippet:
     values[position] = value
     values[position - 1] = round(value / 3, 3)
     return Snippet(
-        row, f"texts/{row}", ("kjv", "web")[row % 2], 127 * row, tuple(range(len(pieces))), tuple(pieces),
-        tuple(values), position, value, repeats,
+        row,
+        f"texts/{row}",
+        ("kjv", "web")[row % 2],
+        127 * row,
+        tuple(range(len(pieces))),
+        tuple(pieces),
+        tuple(values),
+        position,
+        value,
+        repeats,
     )
 
 
@@ -56,7 +64,10 @@ FEATURE = FeatureRecord(
         (TokenEffect(5, b" lawmakers", 2.8125), TokenEffect(6, b"<b>`", 2.75), TokenEffect(7, b"\xe6\x95", 0.004)),
         (TokenEffect(8, "非常的".encode(), -2.03125), TokenEffect(9, b"", -0.5)),
         Histogram((-2.0, 0.0, 2.0), (70, 30)),
-        0.0125, 0.5, -0.25, 0.75,
+        0.0125,
+        0.5,
+        -0.25,
+        0.75,
     ),
     neighbours=(Neighbour("9-res-4k", 3, 0.7031), Neighbour("5-res-2k", 12, -0.0625)),
     name=Name("Chapter numbers & <i>verses</i>", "hand", "A. Author", "Only in {{ scripture }}."),
@@ -66,11 +77,29 @@ MANIFEST = Manifest(
     format=1,
     version="0.0.0",
     model=ModelEntry(
-        id="tiny", name="Tiny 1", source="hf://org/tiny", fell_back=False, digest="a" * 64, tokenizer_digest="b" * 64,
-        dtype="float32", layers=18, d_model=640, vocabulary=100, final_norm="RMSNorm", softcap=None,
+        id="tiny",
+        name="Tiny 1",
+        source="hf://org/tiny",
+        fell_back=False,
+        digest="a" * 64,
+        tokenizer_digest="b" * 64,
+        dtype="float32",
+        layers=18,
+        d_model=640,
+        vocabulary=100,
+        final_norm="RMSNorm",
+        softcap=None,
     ),
     corpus=CorpusEntry(
-        digest="c" * 64, tokens=200_123, windows=1600, documents=80, dropped=2, window=128, bos=True, bos_id=2, seed=0,
+        digest="c" * 64,
+        tokens=200_123,
+        windows=1600,
+        documents=80,
+        dropped=2,
+        window=128,
+        bos=True,
+        bos_id=2,
+        seed=0,
         sources=[
             SourceRecord("kjv", "King James Bible", "public domain", 60, 1200, 150_000),
             SourceRecord("web", "The <web>", "unknown", 20, 400, 50_123),
@@ -78,8 +107,20 @@ MANIFEST = Manifest(
     ),
     dictionaries=[
         DictionaryRecord(
-            "tiny", d, "", f"blocks.{layer}.hook_resid_post", layer, "jumprelu", width, 640, 200_123, 6_400_000, width - 2,
-            f"hf://org/saes/{d}", "d" * 64, {"hook_name": "x"},
+            "tiny",
+            d,
+            "",
+            f"blocks.{layer}.hook_resid_post",
+            layer,
+            "jumprelu",
+            width,
+            640,
+            200_123,
+            6_400_000,
+            width - 2,
+            f"hf://org/saes/{d}",
+            "d" * 64,
+            {"hook_name": "x"},
         )
         for d, layer, width in (("9-res-4k", 9, 4096), ("5-res-2k", 5, 2048))
     ],
@@ -90,7 +131,9 @@ MANIFEST = Manifest(
 )
 
 CONTEXT = Context(
-    AtlasSection(id="golden", title="A 100% {golden} atlas", authors=("A. Author", "B_C"), year=2026, url="https://x.org/a/"),
+    AtlasSection(
+        id="golden", title="A 100% {golden} atlas", authors=("A. Author", "B_C"), year=2026, url="https://x.org/a/"
+    ),
     MANIFEST,
-    lambda dictionary, index: Name("Numbers", "lexical") if dictionary == "9-res-4k" else Name("", "none"),
+    lambda dictionary, _index: Name("Numbers", "lexical") if dictionary == "9-res-4k" else Name("", "none"),
 )

@@ -48,9 +48,9 @@ FAMILIES: dict[str, dict[str, Any]] = {
 def make_tokenizer() -> PreTrainedTokenizerFast:
     """One word a token; 0 to 2 are padding, EOS and BOS, as in Gemma."""
     words = {"<pad>": 0, "<eos>": 1, "<bos>": 2, **{f"w{i}": i for i in range(3, VOCAB)}}
-    inner = Tokenizer(models.WordLevel(words, unk_token="<pad>"))  # noqa: S106  (a token, not a password)
+    inner = Tokenizer(models.WordLevel(words, unk_token="<pad>"))
     inner.pre_tokenizer = pre_tokenizers.Whitespace()
-    return PreTrainedTokenizerFast(tokenizer_object=inner, bos_token="<bos>", eos_token="<eos>", pad_token="<pad>")  # noqa: S106
+    return PreTrainedTokenizerFast(tokenizer_object=inner, bos_token="<bos>", eos_token="<eos>", pad_token="<pad>")
 
 
 def make_transformer(family: str) -> Any:

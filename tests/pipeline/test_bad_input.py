@@ -23,7 +23,13 @@ def copy(tiny, tmp_path):
 
 def run(*arguments: object, cwd: Path, **options: object) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [*ATLAS, *map(str, arguments)], cwd=cwd, env=ENV, capture_output=True, text=True, check=False, timeout=240,
+        [*ATLAS, *map(str, arguments)],
+        cwd=cwd,
+        env=ENV,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=240,
         **options,
     )
 

@@ -140,7 +140,10 @@ def test_every_feature_has_its_page_and_the_same_record_as_data(tiny):
     for dictionary, record in store.dictionaries.items():
         for feature in store.features(dictionary):
             folder = tiny.site / feature.path
-            page, data = (folder / "index.html").read_text("utf-8"), orjson.loads((folder / "feature.json").read_bytes())
+            page, data = (
+                (folder / "index.html").read_text("utf-8"),
+                orjson.loads((folder / "feature.json").read_bytes()),
+            )
             assert data["count"] == feature.count
             assert np.float32(data["max"]) == np.float32(feature.max)
             assert (f"{feature.count:,} of" in page) == bool(feature.count)
