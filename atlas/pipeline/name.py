@@ -60,7 +60,7 @@ def _lexical(store: Store, report: Reporter) -> dict[tuple[str, int], Name]:
     names: dict[tuple[str, int], Name] = {}
     with report.track("name features", sum(d.width for d in store.manifest.dictionaries), "features") as tick:
         for dictionary in store.dictionaries:
-            for feature in store.features(dictionary):
+            for feature in store.features(dictionary, groups=False):
                 name = namer.name(feature)
                 if name.text:
                     names[dictionary, feature.index] = name

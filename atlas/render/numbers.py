@@ -27,11 +27,15 @@ def activation(value: float) -> str:
 
 
 def percent(share: float) -> str:
-    """A share as a percentage of two to three significant digits; never "0%" for what happened."""
+    """A share as a percentage of two to three significant digits.
+
+    Never "0%" for what happened, nor "100%" for nearly all.
+    """
     if share == 0:
         return "0%"
     value = 100 * share
-    return f"{significant(value, 3 if value >= 1 else 2)}%"
+    text = significant(value, 3 if value >= 1 else 2)
+    return ">99.9%" if text == "100" and share < 1 else f"{text}%"
 
 
 def effect(value: float) -> str:

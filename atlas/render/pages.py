@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import orjson
@@ -44,7 +45,7 @@ class Line:
 def line(feature: FeatureRecord, context: Context) -> Line:
     """The line of a feature."""
     best = min(feature.sources, key=lambda s: (-feature.sources[s], s)) if feature.count else ""
-    snippet = snippet_view(feature.top[0], feature.max, context.labels, ROW) if feature.top else None
+    snippet = _one_line(snippet_view(feature.top[0], feature.max, context.labels, ROW)) if feature.top else None
     return Line(
         path=feature.path,
         dictionary=feature.dictionary,
@@ -191,6 +192,12 @@ def _densities(lines: Sequence[Line]) -> BarsView:
     return BarsView(
         tuple(round(100 * c / max(counts)) for c in counts), ends[0], ends[1], (), "features by density, log scale"
     )
+
+
+def _one_line(snippet: SnippetView) -> SnippetView:
+    """A snippet for a single line: line ends, and the indents behind them, as one blank."""
+    pieces = (replace(p, text=re.sub(r"\s{2,}|\n", " ", p.text)) for p in snippet.pieces)
+    return replace(snippet, pieces=tuple(pieces))
 
 
 def _plain(snippet: SnippetView) -> str:

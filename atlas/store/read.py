@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -55,13 +54,19 @@ class Store:
         group, row = divmod(index, ROWS)
         return next(self._group(record, group, [row]))
 
-    def features(self, dictionary: str, start: int = 0, stop: int | None = None) -> Iterator[FeatureRecord]:
-        """The features `start` to `stop` of a dictionary in order of index, read a row group at a time."""
+    def features(
+        self, dictionary: str, start: int = 0, stop: int | None = None, *, groups: bool = True
+    ) -> Iterator[FeatureRecord]:
+        """The features `start` to `stop` of a dictionary in order of index, read a row group at a time.
+
+        Without `groups` their quantiles and intervals hold no snippets, which is three times as fast.
+        """
         record = self._dictionary(dictionary)
         stop = record.width if stop is None else min(stop, record.width)
         for group in range(start // ROWS, -(-stop // ROWS)):
             first = group * ROWS
-            yield from self._group(record, group, range(max(start - first, 0), min(stop - first, ROWS)))
+            rows = range(max(start - first, 0), min(stop - first, ROWS))
+            yield from self._group(record, group, rows, groups=groups)
 
     def alive(self, dictionary: str) -> list[int]:
         """Indices of the features that fired, ascending."""
@@ -116,7 +121,9 @@ class Store:
         except (OSError, pa.ArrowException) as error:
             raise _damaged(path, error) from None
 
-    def _group(self, record: DictionaryRecord, group: int, rows: Any) -> Iterator[FeatureRecord]:
+    def _group(
+        self, record: DictionaryRecord, group: int, rows: Iterable[int], *, groups: bool = True
+    ) -> Iterator[FeatureRecord]:
         folder = self.folder / record.id
         try:
             features = pq.ParquetFile(folder / "features.parquet").read_row_group(group)
@@ -127,7 +134,7 @@ class Store:
         columns = SnippetColumns.of(snippets, group * ROWS, len(features))
         table = features.to_pydict()
         for row in rows:
-            yield assembler.feature({k: v[row] for k, v in table.items()}, columns, row)
+            yield assembler.feature({k: v[row] for k, v in table.items()}, columns, row, groups=groups)
 
 
 def _damaged(path: Path, error: Exception) -> AtlasError:

@@ -226,9 +226,9 @@ def run(model: Any, subjects: list[Subject], windows: dict[int, list[int]], lead
     never = torch.tensor([token for token in special if token is not None])
     order = sorted(windows, key=lambda window: (len(windows[window]), window))
     for low in range(0, len(order), BATCH):
+        print(f"{low} of {len(order)} windows", end="\r", file=sys.stderr, flush=True)
         batch = order[low : low + BATCH]
-        ids = torch.zeros(len(batch), skip + len(windows[batch[-1]]), dtype=torch.long)
-        mask = torch.zeros_like(ids)
+        ids, mask = torch.zeros(2, len(batch), skip + len(windows[batch[-1]]), dtype=torch.long)
         for i, window in enumerate(batch):
             ids[i, : skip + len(windows[window])] = torch.tensor(lead + windows[window])
             mask[i, : skip + len(windows[window])] = 1

@@ -40,7 +40,8 @@ export function activation(value) {
 /** A share as a percentage. */
 export function percent(share) {
   const value = 100 * share;
-  return share === 0 ? "0%" : `${significant(value, value >= 1 ? 3 : 2)}%`;
+  const text = share === 0 ? "0" : significant(value, value >= 1 ? 3 : 2);
+  return text === "100" && share < 1 ? ">99.9%" : `${text}%`;
 }
 
 /** Intensity from 1 (faint) to 9 (the feature's maximum); 0 for silence. */
