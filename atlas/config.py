@@ -8,6 +8,7 @@ depends on, so that an edited recipe redoes only what the edit touches.
 from __future__ import annotations
 
 import hashlib
+import re
 import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -30,6 +31,12 @@ Share = Annotated[float, Field(gt=0, le=1e6)]
 
 RESERVED = frozenset({"assets", "c", "compare", "concepts", "docs", "embed", "list", "map", "search", "studies", "v"})
 """First path components that the site uses itself; a model may not be called so."""
+
+
+_MENDS = {
+    "extra_forbidden": "remove it or mend its spelling (the keys are on the reference page)",
+    "missing": "add it",
+}
 
 
 class Section(BaseModel):
@@ -161,7 +168,7 @@ class Recipe(Section):
         widths = {d.id for d in self.dictionary}
         for entry in self.site.featured:
             dictionary, _, index = entry.rpartition("/")
-            if dictionary not in widths or not index.isdigit():
+            if dictionary not in widths or not re.fullmatch("0|[1-9][0-9]{0,8}", index):
                 msg = f"site.featured {entry!r} is not `dictionary/index` of a dictionary of this recipe"
                 raise ValueError(msg)
         return self
@@ -191,16 +198,13 @@ def load(path: Path | str) -> Recipe:
         raise AtlasError(path, f"cannot be read ({error})") from None
     except tomllib.TOMLDecodeError as error:
         raise AtlasError(path, f"not valid TOML: {error}") from None
-    data.pop("folder", None)
+    if "folder" in data:  # ours, not the recipe's
+        raise AtlasError(f"{path}: folder", "unknown key", _MENDS["extra_forbidden"])
     try:
         return Recipe.model_validate({**data, "folder": path.resolve().parent})
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join(str(part) for part in first["loc"]) or "recipe"
         wrong = str(first["msg"]).removeprefix("Value error, ")
-        mends = {
-            "extra_forbidden": "remove it or mend its spelling (the keys are on the reference page)",
-            "missing": "add it",
-        }
         found = "unknown key" if first["type"] == "extra_forbidden" else wrong
-        raise AtlasError(f"{path}: {key}", found, mends.get(first["type"], "")) from None
+        raise AtlasError(f"{path}: {key}", found, _MENDS.get(first["type"], "")) from None

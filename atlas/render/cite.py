@@ -6,7 +6,10 @@ import re
 
 from atlas.config import AtlasSection
 
-_SPECIAL = re.compile(r"([\\{}%&#$_~^])")
+_SPECIAL = str.maketrans(
+    {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
+    | {c: f"\\{c}" for c in "{}%&#$_"}
+)
 
 
 def bibtex(atlas: AtlasSection, key: str, title: str, path: str) -> str:
@@ -26,12 +29,12 @@ def plain(atlas: AtlasSection, title: str, path: str) -> str:
     """One line of plain text."""
     who = ", ".join(atlas.authors)
     parts = [who, f"({atlas.year})" if atlas.year else "", f"“{title}”,", f"{atlas.title}, release {atlas.release}."]
-    return " ".join([*filter(None, parts), _url(atlas, path) or path]).strip()
+    return " ".join(" ".join([*parts, _url(atlas, path) or path]).split())
 
 
 def _url(atlas: AtlasSection, path: str) -> str:
-    return f"{atlas.url.rstrip('/')}/{path}/" if atlas.url else ""
+    return "/".join([atlas.url.rstrip("/"), *filter(None, [path]), ""]) if atlas.url else ""
 
 
 def _escape(text: str) -> str:
-    return _SPECIAL.sub(r"\\\1", " ".join(text.split())).replace(r"\\\\", r"\textbackslash ")
+    return " ".join(text.split()).translate(_SPECIAL)

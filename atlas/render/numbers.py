@@ -42,7 +42,7 @@ def effect(value: float) -> str:
     """A logit effect: signed, two decimals, or two significant digits where that would be 0.00."""
     if value and abs(value) < 0.01:  # noqa: PLR2004
         return f"{value:+.1e}".replace("-", "\u2212", 1) if value < 0 else f"{value:+.1e}"
-    return f"{value:+.2f}".replace("-", "\u2212")
+    return f"{value + 0.0:+.2f}".replace("-", "\u2212")  # -0.0 + 0.0 is 0.0
 
 
 def count(value: int) -> str:
@@ -52,7 +52,7 @@ def count(value: int) -> str:
 
 def rounded_count(value: int) -> str:
     """A large number for people: 1.52M, 240k, 812."""
-    for least, size, unit in ((10**9, 10**9, "B"), (10**6, 10**6, "M"), (10**4, 10**3, "k")):
+    for least, size, unit in ((999_500_000, 10**9, "B"), (999_500, 10**6, "M"), (10**4, 10**3, "k")):
         if value >= least:
             return f"{significant(value / size)}{unit}"
     return count(value)

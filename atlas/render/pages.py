@@ -195,8 +195,8 @@ def _densities(lines: Sequence[Line]) -> BarsView:
 
 
 def _one_line(snippet: SnippetView) -> SnippetView:
-    """A snippet for a single line: line ends, and the indents behind them, as one blank."""
-    pieces = (replace(p, text=re.sub(r"\s{2,}|\n", " ", p.text)) for p in snippet.pieces)
+    """A snippet for a single line: of several line ends one, of several blanks one."""
+    pieces = (replace(p, text=re.sub(r"\n+", "\n", re.sub(r"[^\S\n]{2,}", " ", p.text))) for p in snippet.pieces)
     return replace(snippet, pieces=tuple(pieces))
 
 

@@ -171,10 +171,15 @@ def lead(feature: FeatureRecord) -> str:
     """One plain sentence, with tokens in `backticks`."""
     if not feature.count:
         return f"Never fired on the {numbers.rounded_count(feature.tokens)} tokens that were read."
-    on = ", ".join(f"“{p}”" for p in peaks(feature, 3))
-    towards = ", ".join(f"`{label(e.piece)[:40].replace('`', '´')}`" for e in feature.logits.top[:3])
+    on = ", ".join(f"“{_plain(p)}”" for p in peaks(feature, 3))
+    towards = ", ".join(f"`{_plain(label(e.piece)[:40])}`" for e in feature.logits.top[:3])
     dense = "Fires on much of all text, " if feature.density > DENSE else "Fires "
     return f"{dense}hardest on {on}; pushes towards {towards}."
+
+
+def _plain(text: str) -> str:
+    """Text without the mark that sets off tokens in a sentence."""
+    return text.replace("`", "´")
 
 
 def _facts(feature: FeatureRecord, dictionary: DictionaryRecord, layers: int) -> tuple[Fact, ...]:
@@ -202,7 +207,8 @@ def _quantile(group: SnippetGroup, place: int, feature: FeatureRecord, context: 
 def _interval(group: SnippetGroup, place: int, feature: FeatureRecord, context: Context, amount: Amount) -> GroupView:
     n = len(feature.intervals)
     low, high = round(100 * place / n), round(100 * (place + 1) / n)
-    share = f"about {numbers.percent(round(group.share, 2))} of firings" if group.share else "none of the sample"
+    about = round(group.share, 2) or group.share
+    share = f"about {numbers.percent(about)} of firings" if group.share else "none of the sample"
     note = f"activation {numbers.activation(group.low)}–{numbers.activation(group.high)} · {share}"
     return _group(group, f"{low}–{high}% of the maximum", note, amount.interval, feature, context, amount.reach)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 import unicodedata
 from dataclasses import replace
@@ -61,18 +62,29 @@ def test_a_word_in_changing_company_is_named_alone() -> None:
 
 
 def test_a_pair_needs_a_word() -> None:
-    assert name("one [(] ) x", "two [(] ) y", "six [(] ) z") == "“(”"
+    assert name("one [(] ) x", "two [(] ) y", "six [(] ) z", background=("a (", "b (")) == "“(”"
 
 
 def test_at_most_three_terms_and_none_for_a_stray_snippet() -> None:
     many = [f"x{i} [{word}] y{i}" for i, word in enumerate(["ash", "birch", "cedar", "date", "elm"])]
-    assert len(name(*many).split(", ")) == TERMS
+    assert len(name(*many).split(", ")) == 3
     often = [f"x{i} [bridge] y{i}" for i in range(20)]
     assert name(*often, "p [stray] q") == "“bridge”"
 
 
 def test_case_is_folded_and_the_commoner_form_shown() -> None:
     assert name("a [Bridge] b", "c [Bridge] d", "e [bridge] f") == "“Bridge”"
+
+
+def test_a_word_is_rare_where_few_windows_hold_it_however_often_they_do() -> None:
+    background = ("spam " * 50, "a ham", "b ham", "c ham")
+    assert name("x [ham] y", "z [ham] w", "u [spam] v", "s [spam] t", background=background).startswith("“spam”")
+
+
+@pytest.mark.parametrize("texts", [("x [zeta] y", "p [alpha] q", "s [mu] t"), ("x [Alpha] y", "p [alpha] q")])
+def test_equally_good_terms_and_forms_go_by_the_alphabet(texts: tuple[str, ...]) -> None:
+    names = {name(*order) for order in itertools.permutations(texts)}
+    assert len(names) == 1
 
 
 @pytest.mark.parametrize("position", [1, 2])
@@ -133,7 +145,8 @@ def test_the_order_of_windows_and_snippets_does_not_matter(
 
 HOSTILE = [
     b"<script>alert(1)</script>", b"\xff\xfe", b"\x00", b"\xe2\x80\xae", b"\xf0\x9f", b"\x91\xa9", b"\xe2\x80\x8d",
-    b"\n\n", b"\t\t", "“”".encode(), b"\\", b"`", b" " * 50, b"a" * 5000, b"'", b"-", b"_", b"\r\n", "\u0301".encode(), b"",
+    b"\n\n", b"\t\t", "“”".encode(), b"\\", b"`", b" " * 50, b"a" * 5000, b"'", b"-", b"_", b"\r\n",
+    "\u0301".encode(), b"",
 ]  # fmt: skip
 
 

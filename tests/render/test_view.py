@@ -1,0 +1,293 @@
+"""The view of a record: it says what `feature.json` says, to the last printed digit, whatever the text is."""
+
+from __future__ import annotations
+
+import ast
+import json
+import random
+import re
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from atlas.config import AtlasSection
+from atlas.records import (
+    DictionaryRecord,
+    FeatureRecord,
+    Histogram,
+    LogitEffects,
+    Name,
+    Neighbour,
+    Snippet,
+    SnippetGroup,
+    SourceRecord,
+    TokenEffect,
+)
+from atlas.render import numbers
+from atlas.render.data import feature_json
+from atlas.render.shapes import FeatureView, SnippetView
+from atlas.render.snippets import LONGEST_RUN, Reach, snippet_view
+from atlas.render.view import AMOUNTS, Context, Steps, feature_view
+from atlas.store.manifest import CorpusEntry, Manifest, ModelEntry
+from atlas.text import label
+
+TOKENS = [
+    b"the",
+    b" cat",
+    b"\n",
+    "敏".encode()[:2],
+    "敏".encode()[2:],
+    b"`",
+    b"<b>",
+    "\u0301".encode(),
+    b"\xff",
+    b"",
+    b" `",
+]
+LABELS = {"prose": "Prose", "code": "Code <b>"}
+HOSTILE = 'A "name" with `ticks`, \\slashes {braces} 100% & <script>, ~^_#$\nand a line'
+DICTIONARY, OTHER = (
+    DictionaryRecord(
+        "m", d, "", "blocks.4.hook_resid_post", 4, "jumprelu", 999_999, 8, 200_000, 1, 1, f"hf://org/{d}", "d" * 64, {}
+    )
+    for d in ("own", "other")
+)
+WINDOW = {"window": 128, "bos": True, "bos_id": 2, "seed": 0}
+SOURCES = [SourceRecord(s, text, "licence", 1, 5, 100_000) for s, text in LABELS.items()]
+NORM: dict[str, Any] = {"final_norm": "RMSNorm", "softcap": None}
+MANIFEST = Manifest(
+    format=1,
+    version="0",
+    model=ModelEntry(id="m", name="Model", source="hf://org/m", fell_back=False, digest="a", tokenizer_digest="b",
+                     dtype="float32", layers=18, d_model=8, vocabulary=9, **NORM),
+    corpus=CorpusEntry(digest="c", tokens=200_000, windows=10, documents=2, dropped=0, sources=SOURCES, **WINDOW),
+    dictionaries=[DICTIONARY, OTHER], settings={}, run={"device": "cpu", "torch": "2"}, stages={}, files={},
+)  # fmt: skip
+CONTEXT = Context(AtlasSection(id="a", title="Atlas", url="https://x.org/a/"), MANIFEST, lambda *_: Name("", "none"))
+
+
+def single(chance: random.Random, low: float = -6, high: float = 5) -> float:
+    """A float32 of any size."""
+    return float(np.float32(10 ** chance.uniform(low, high)))
+
+
+def snippet(chance: random.Random, most: float, length: int = 0) -> Snippet:
+    n = length or chance.randrange(1, 60)
+    position = chance.randrange(n)
+    values = [float(np.float32(most * chance.random())) if chance.random() < 0.4 else 0.0 for _ in range(n)]
+    values[position] = float(np.float32(most * chance.uniform(0.01, 1)))
+    pieces = tuple(chance.choice(TOKENS) for _ in range(n))
+    return Snippet(chance.randrange(99), "doc", chance.choice([*LABELS]), chance.randrange(3), tuple(range(n)), pieces,
+                   tuple(values), position, values[position], chance.randrange(4))  # fmt: skip
+
+
+def record(seed: int, **changes: Any) -> FeatureRecord:
+    """A feature with numbers of every size."""
+    chance = random.Random(seed)  # noqa: S311 (no secret)
+    most = single(chance)
+    count, tokens = chance.randrange(1, 200_000), chance.choice([200_000, 999_999, 10**9])
+    edges = sorted(single(chance) for _ in range(5))
+
+    def group(kind: Any) -> SnippetGroup:
+        low, high = sorted(single(chance) for _ in range(2))
+        return SnippetGroup(kind, low, high, chance.choice([0.0, 0.004, 0.2, chance.random()]),
+                            tuple(snippet(chance, most) for _ in range(chance.randrange(5))))  # fmt: skip
+
+    def effects(sign: int) -> tuple[TokenEffect, ...]:
+        return tuple(
+            TokenEffect(i, chance.choice(TOKENS), sign * single(chance)) for i in range(chance.randrange(1, 15))
+        )
+
+    made = FeatureRecord(
+        model="m", dictionary="own", index=seed, count=count, tokens=tokens, max=most,
+        top=tuple(snippet(chance, most) for _ in range(chance.randrange(1, 15))),
+        quantiles=tuple(group("quantile") for _ in range(5)), intervals=tuple(group("interval") for _ in range(5)),
+        histogram=Histogram(tuple(edges), (1, 0, 7, count)), sources={"prose": count // 3, "code": count - count // 3},
+        logits=LogitEffects(effects(1), effects(-1), Histogram((-2.0, 0.5, single(chance, 0)), (3, 4)),
+                            *(chance.choice([-1, 1]) * single(chance, -4, 2) for _ in range(4))),
+        neighbours=tuple(Neighbour(d, i, (-1) ** i * single(chance, -3, 0)) for d in ("own", "other") for i in range(7)),
+        name=Name("A name", "hand", "A. Author", "A note."),
+    )  # fmt: skip
+    return replace(made, **changes)
+
+
+def view_of(feature: FeatureRecord, context: Context = CONTEXT, **options: Any) -> FeatureView:
+    return feature_view(feature, context, Steps(None, 5, 7), **options)
+
+
+def agree(view: SnippetView, data: dict[str, Any], *, whole: bool = True) -> None:
+    """A snippet of the page against the same one of the data."""
+    assert view.value == numbers.activation(data["value"])
+    assert (view.document, view.source, view.repeats) == (data["document"], LABELS[data["source"]], data["repeats"])
+    assert data["value"] == data["values"][data["position"]]
+    printed = {numbers.activation(v) for v in data["values"] if v}
+    assert {p.value for p in view.pieces if p.level} <= printed or not whole
+    assert [p.value for p in view.pieces if p.focus] == [view.value]
+    assert all(bool(p.value) == (p.level > 0) for p in view.pieces)
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.integers(0, 10**6))
+def test_page_and_data_agree_to_the_last_printed_digit(seed: int) -> None:
+    feature = record(seed)
+    view = view_of(feature)
+    data = json.loads(feature_json(feature, DICTIONARY, view.lead))
+    facts = {fact.label: fact.value for fact in view.facts}
+    assert facts["Density"] == numbers.percent(data["density"]) == numbers.percent(data["count"] / data["tokens"])
+    assert facts["Firings"] == f"{numbers.count(data['count'])} of {numbers.rounded_count(data['tokens'])} tokens"
+    assert facts["Maximum"] == numbers.activation(data["max"])
+    assert len(view.top) + view.top_more == len(data["top"])
+    for shown, stored in zip(view.top, data["top"], strict=False):
+        agree(shown, stored)
+    for shown_effects, side in ((view.promotes, "top"), (view.suppresses, "bottom")):
+        assert [e.value for e in shown_effects] == [numbers.effect(e["value"]) for e in data["logits"][side]][:10]
+    names = ("mean", "std", "skew", "kurtosis")
+    prints = (numbers.effect, numbers.significant, numbers.effect, numbers.effect)
+    expected = [printed(data["logits"][name]) for name, printed in zip(names, prints, strict=True)]
+    assert [fact.value for fact in view.moments] == expected
+    for groups, stored_groups in ((view.quantiles, data["quantiles"]), (view.intervals, data["intervals"])):
+        for shown_group, group in zip(groups, reversed(stored_groups), strict=True):
+            low, high = (numbers.activation(group[end]) for end in ("low", "high"))
+            assert shown_group.note.startswith(f"activation {low}–{high}")
+            assert len(shown_group.snippets) + shown_group.more == len(group["snippets"])
+            for shown, stored in zip(shown_group.snippets, group["snippets"], strict=False):
+                agree(shown, stored, whole=False)  # the data holds fewer tokens around it
+    for place, group in zip(view.intervals, reversed(data["intervals"]), strict=True):
+        part = f"about {numbers.percent(round(group['share'], 2) or group['share'])} of firings"
+        assert place.note.endswith(part if group["share"] else "none of the sample")
+    cosines = {f"{n['path']}/": f"{n['cosine']:.2f}".replace("-", "\u2212") for n in data["neighbours"]}
+    found = [n for g in view.neighbours for n in g.neighbours]
+    assert [cosines[n.href] for n in found] == [n.cosine for n in found]
+    assert view.activations.low == numbers.activation(data["histogram"]["edges"][0])
+    assert len(view.activations.heights) == len(data["histogram"]["counts"])
+    assert view.logits.high == numbers.effect(data["logits"]["histogram"]["edges"][-1])
+    shares = {LABELS[s]: numbers.percent(n / data["count"]) for s, n in data["sources"].items() if n}
+    assert {s.label: s.value for s in view.sources} == shares
+    assert view.code.endswith(f"# {numbers.activation(data['max'])}")
+    assert data["recompute"]["value"] == data["top"][0]["value"]
+    assert (data["path"], data["index"], data["summary"]) == (view.path, view.index, view.lead.replace("`", ""))
+    assert data["name"] == {"text": view.title, "method": "hand", "author": "A. Author", "note": view.name_note}
+
+
+@settings(deadline=None, max_examples=30)
+@given(st.integers(0, 10**6))
+def test_data_reads_back_as_the_same_float32(seed: int) -> None:
+    feature = record(seed)
+    data = json.loads(feature_json(feature, DICTIONARY, ""))
+    assert np.float32(data["max"]) == np.float32(feature.max)
+    for stored, mine in zip(data["top"], feature.top, strict=True):
+        assert np.array_equal(np.float32(stored["values"]), np.float32(mine.values))
+    assert [np.float32(e["value"]) for e in data["logits"]["top"]] == [np.float32(e.value) for e in feature.logits.top]
+
+
+@pytest.mark.parametrize("amount", AMOUNTS)
+def test_a_page_that_shows_less_prints_the_same(amount: Any) -> None:
+    feature = record(1)
+    small, whole = view_of(feature, amount=amount), view_of(feature)
+    assert [s.value for s in small.top] == [s.value for s in whole.top][: amount.top]
+    assert len(small.top) + small.top_more == len(feature.top)
+    for few, many in zip(small.quantiles + small.intervals, whole.quantiles + whole.intervals, strict=True):
+        assert few.more + len(few.snippets) == many.more + len(many.snippets)
+    assert (small.facts, small.moments, small.promotes) == (whole.facts, whole.moments, whole.promotes)
+
+
+def test_a_dead_feature_says_so_and_claims_nothing() -> None:
+    nothing = Histogram((), ())
+    view = view_of(record(3, count=0, max=0.0, top=(), quantiles=(), intervals=(), histogram=nothing, tokens=200_000,
+                          sources={"prose": 0, "code": 0}, name=Name("", "none")))  # fmt: skip
+    assert (view.kind, view.title, view.named) == ("dead", "Feature 3 of own", "")
+    assert view.lead == "Never fired on the 200k tokens that were read."
+    assert [f.value for f in view.facts[:3]] == ["0%", "0 of 200k tokens", "0"]
+    assert (view.top, view.quantiles, view.intervals, view.sources, view.code) == ((), (), (), (), "")
+    assert (view.activations.heights, view.activations.label) == ((), "No firings")
+    assert view.promotes
+
+
+@pytest.mark.parametrize(("count", "kind"), [(1, "alive"), (20_000, "alive"), (20_001, "dense"), (200_000, "dense")])
+def test_a_feature_is_dense_above_a_tenth_of_all_tokens(count: int, kind: str) -> None:
+    view = view_of(record(4, count=count, tokens=200_000, sources={"prose": count, "code": 0}))
+    assert view.kind == kind
+    assert view.lead.startswith("Fires on much of all text, hardest on" if kind == "dense" else "Fires hardest on")
+
+
+def test_hostile_names_stay_what_they_are_and_break_nothing() -> None:
+    model = MANIFEST.model.model_copy(update={"name": HOSTILE, "source": f"hf://{HOSTILE}'''"})
+    hostile = replace(DICTIONARY, source=HOSTILE, hook_point="blocks.4.hook_resid_post")
+    manifest = MANIFEST.model_copy(update={"model": model, "dictionaries": [hostile, OTHER]})
+    atlas = AtlasSection(id="a", title=HOSTILE, authors=(HOSTILE,))
+    view = view_of(record(5, name=Name(HOSTILE, "hand")), Context(atlas, manifest, lambda *_: Name(HOSTILE, "lexical")))
+    assert view.title == HOSTILE
+    assert {n.name for g in view.neighbours for n in g.neighbours} == {HOSTILE}
+    strings = {
+        n.value for n in ast.walk(ast.parse(view.code)) if isinstance(n, ast.Constant) and isinstance(n.value, str)
+    }
+    assert {f"{HOSTILE}'''", f"{HOSTILE}/sae_weights.safetensors"} <= strings
+    for line in view.bibtex.splitlines()[1:-1]:
+        plain = re.sub(r"\\(textbackslash|textasciitilde|textasciicircum)\{\}|\\[{}%&#$_]", "", line)
+        assert not set(plain) & set("\\%&#$_~^"), line
+        assert plain.count("{") == plain.count("}")
+    assert len(view.bibtex.splitlines()) == 5
+    assert "\n" not in view.citation
+
+
+@settings(deadline=None, max_examples=40)
+@given(st.integers(0, 10**6))
+def test_backticks_in_the_lead_set_off_the_promoted_tokens_and_nothing_else(seed: int) -> None:
+    feature = record(seed)
+    marked = re.findall("`([^`]*)`", view_of(feature).lead)
+    assert marked == [label(e.piece).replace("`", "´") for e in feature.logits.top[:3]]
+
+
+def cut(position: int, start: int = 0, length: int = 20) -> SnippetView:
+    pieces = tuple(f"{i},".encode() for i in range(length))
+    values = tuple(float(i == position) for i in range(length))
+    one = Snippet(0, "d", "s", start, tuple(range(length)), pieces, values, position, 1.0)
+    return snippet_view(one, 1.0, {}, Reach(3, 2))
+
+
+@pytest.mark.parametrize(
+    ("position", "text", "before", "after"),
+    [(0, "0,1,2,", False, True), (3, "0,1,2,3,4,5,", False, True), (4, "1,2,3,4,5,6,", True, True),
+     (17, "14,15,16,17,18,19,", True, False), (19, "16,17,18,19,", True, False)],
+)  # fmt: skip
+def test_a_snippet_is_cut_around_its_token_and_at_the_windows_ends(
+    position: int, text: str, before: bool, after: bool
+) -> None:
+    view = cut(position)
+    assert "".join(p.text for p in view.pieces) == text
+    assert [p.text for p in view.pieces if p.focus] == [f"{position},"]
+    assert (view.before, view.after) == (before, after)
+
+
+def test_a_window_inside_a_document_goes_on_before_its_first_token() -> None:
+    assert cut(0, start=127).before
+    assert not cut(0, start=0).before
+    assert (cut(0, length=1).before, cut(0, length=1).after) == (False, False)
+
+
+def test_tokens_of_one_character_share_its_highlight_and_the_focus_prints_its_own_value() -> None:
+    pieces = ("敏".encode()[:1], "敏".encode()[1:], b" x", b"y" * 500)
+    view = snippet_view(
+        Snippet(0, "d", "s", 0, (0, 1, 2, 3), pieces, (9.0, 3.0, 0.0, 4.5), 1, 3.0), 9.0, {"s": "S"}, Reach(9, 9)
+    )
+    assert [(p.text[:1], p.level, p.value, p.focus) for p in view.pieces] == [
+        ("敏", 9, "3", True),
+        (" ", 0, "", False),
+        ("y", 5, "4.5", False),
+    ]
+    assert view.pieces[2].text == "y" * LONGEST_RUN + "…"
+
+
+def test_links_and_titles() -> None:
+    view = view_of(record(6, quantiles=tuple(SnippetGroup("quantile", 0.0, 0.0, 0.2, ()) for _ in range(3))))
+    assert (view.previous.href, view.next.href, view.random.href) == ("", "m/own/5/", "m/own/7/")
+    assert [(g.title, g.note) for g in view.quantiles] == [(f"Rank {r}%", "empty") for r in ("67–100", "33–67", "0–33")]
+    assert [g.title for g in view.intervals][::4] == ["80–100% of the maximum", "0–20% of the maximum"]
+    assert [(g.title, len(g.neighbours)) for g in view.neighbours] == [("In this dictionary", 7), ("In other", 3)]
+    assert view.neighbours[1].neighbours[0].name == "Feature 0 of other"
+    assert "https://x.org/a/m/own/6/" in view.bibtex
+    assert "https://x.org/a/m/own/6/" in view.citation
