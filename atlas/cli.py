@@ -49,9 +49,6 @@ def main() -> None:
         if error.errno not in {errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS, errno.EPERM}:
             raise
         _fail(f"{error.filename or 'disk'}: {error.strerror}; free space or choose another folder with --out")
-    except KeyboardInterrupt:
-        print("stopped; the same command continues", file=sys.stderr)
-        sys.exit(130)
 
 
 def _fail(line: str) -> None:

@@ -96,7 +96,7 @@ class CorpusSection(Section):
 
 
 class DictionarySection(Section):
-    """One SAE, transcoder or other dictionary."""
+    """One SAE."""
 
     id: Slug = Field(description="Second part of every feature's address, such as `9-res-4k`.")
     source: Text = Field(description="Local folder or `hf://org/repo/path[@revision]`.")

@@ -1,5 +1,6 @@
 """The documentation says what the code does: nothing is missing, nothing points nowhere."""
 
+import inspect
 import re
 import tomllib
 from pathlib import Path
@@ -78,6 +79,10 @@ def test_every_member_of_a_store_is_in_the_api_page():
     members = [name for name in vars(atlas.Store) if not name.startswith("_")]
     table = section(docs("api.md"), "Store")
     assert [name for name in members if not re.search(rf"`{name}(`|\()", table)] == []
+    for name in filter(lambda name: inspect.isfunction(vars(atlas.Store)[name]), members):
+        said = re.search(rf"`{name}\((.*?)\)`", table)[1]
+        parameters = [p for p in inspect.signature(vars(atlas.Store)[name]).parameters if p != "self"]
+        assert re.findall(r"\b[a-z]+\b(?=[,=)]|$)", re.sub(r"=[^,]+", "=", said)) == parameters, name
 
 
 @pytest.mark.parametrize("target", sorted(set(re.findall(r"\]\((?!https?:|#)([^)#]+)", README))))

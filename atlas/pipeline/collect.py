@@ -184,5 +184,5 @@ def _dictionary(recipe: Recipe, place: int, dictionary: Dictionary, accumulator:
         alive=int((accumulator.totals.count > 0).sum()),
         source=recipe.dictionary[place].source,
         digest=dictionary.digest,
-        metadata=dictionary.metadata,
+        metadata={**dictionary.metadata, "apply_b_dec_to_input": str(dictionary.subtract_b_dec).lower()},
     )

@@ -29,7 +29,7 @@ def name(recipe: Recipe, places: Places, report: Reporter, *, force: bool = Fals
     widths = {d.id: d.width for d in manifest.dictionaries}
     hand: dict[tuple[str, int], Name] = {}
     for file in recipe.names.files:
-        hand |= read_names(recipe.resolve(file), widths, only=False)
+        hand |= read_names(recipe.resolve(file), widths)
     told = "\n".join(f"{key} {value}" for key, value in sorted(hand.items()))
     labels = str([(s.id, s.label) for s in manifest.corpus.sources])
     parts = (RULES, manifest.stages["collect"], str(recipe.names.lexical), labels, told)

@@ -59,7 +59,7 @@ NOTES = {
     "names": "A name in a later file wins over one in an earlier file. Names for dictionaries that the recipe does not "
     "have are left out, so that one file can serve several recipes.",
     "site": "A page of yours takes the place of a docs page with the same path. `index.md` is refused: the home page "
-    "is made from the store. `host_budget_mb` is read by nothing yet; give `--budget-mb` to `atlas check`.",
+    "is made from the store.",
 }
 """What the declarations leave unsaid, by section."""
 

@@ -203,6 +203,7 @@ def _index(recipe: Recipe, store: Store, lines: dict[str, list[Line]], inputs: s
             "version": __version__,
             "inputs": inputs,
             "model": recipe.model.id,
+            "host_budget_mb": recipe.site.host_budget_mb,
             "dictionaries": [
                 {
                     "id": d.id,

@@ -29,11 +29,14 @@ PAGE_BYTES, PAGE_GZIP, LEVEL = 32 * 1024, 9 * 1024, 6
 INDEX = "atlas.json"
 TABLES = ("index.html", "features.json")
 
-_TAG = re.compile(r"<(a|link|script|img|source|iframe|object|embed|form|use)\b([^>]*)>", re.IGNORECASE)
+_TAG = re.compile(
+    r"<(a|link|script|img|source|video|audio|track|iframe|object|embed|form|use)\b([^>]*)>", re.IGNORECASE
+)
 _ADDRESS = re.compile(r"""\b(href|src|action|data|srcset)=("[^"]*"|'[^']*'|[^\s>]+)""", re.IGNORECASE)
+_REL = re.compile(r"""\brel=("[^"]*"|'[^']*'|[^\s>]+)""", re.IGNORECASE)
 _IMPORT = re.compile(r"""url\(\s*["']?(https?:)?//|@import\s+["']?(https?:)?//""", re.IGNORECASE)
 _FOLLOWED = {"a", "form"}
-_LOADED_LINKS = ("stylesheet", "icon", "preload", "modulepreload", "prefetch", "manifest")
+_LOADED_LINKS = ("stylesheet", "icon", "preload", "modulepreload", "prefetch", "preconnect", "manifest")
 
 
 @dataclass
@@ -56,7 +59,10 @@ def check_site(site: Path, budget_mb: int = 0) -> Report:
     index = read_index(site)
     files = {p.relative_to(site).as_posix() for p in site.rglob("*") if p.is_file()}
     report = Report()
-    features = set(_features(index))
+    try:
+        features = set(_features(index))
+    except (KeyError, TypeError):
+        raise AtlasError(site / INDEX, "is not what a site of ours holds", "build the site again") from None
     needed = [f"{path}/{name}" for path in sorted(features) for name in ("index.html", "feature.json")]
     needed += [f"{index['model']}/{d['id']}/{name}" for d in index["dictionaries"] for name in TABLES]
     report.problems += [f"{name}: missing" for name in needed if name not in files]
@@ -66,8 +72,9 @@ def check_site(site: Path, budget_mb: int = 0) -> Report:
         elif name.endswith(".css") and _IMPORT.search((site / name).read_text("utf-8")):
             report.problems.append(f"{name}: loads from another host")
     size = sum((site / name).stat().st_size for name in files)
-    if budget_mb and size > budget_mb * 10**6:
-        report.problems.append(f"{site}: {size / 1e6:.0f} MB, more than the {budget_mb} MB that the host takes")
+    budget = budget_mb or int(index.get("host_budget_mb", 0))
+    if budget and size > budget * 10**6:
+        report.problems.append(f"{site}: {size / 1e6:.0f} MB, more than the {budget} MB that the host takes")
     return report
 
 
@@ -122,10 +129,12 @@ def addresses(page: str) -> Iterator[tuple[str, str]]:
     """(tag, address) of everything that a page links to or loads."""
     for match in _TAG.finditer(page):
         tag, attributes = match[1].lower(), match[2]
+        if tag == "link":
+            rel = _REL.search(attributes)
+            if not rel or not any(kind in rel[1].lower() for kind in _LOADED_LINKS):
+                tag = "a"  # rel=prev, next, canonical, alternate: followed, not loaded
         for attribute in _ADDRESS.finditer(attributes):
             value = html.unescape(attribute[2].strip("\"'"))
-            if tag == "link" and not any(f"{rel}" in attributes for rel in _LOADED_LINKS):
-                tag = "a"  # rel=prev, next, canonical, alternate: followed, not loaded
             if value and not value.startswith("#"):
                 yield tag, value
 

@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from atlas.records import DictionaryRecord, FeatureRecord
 from atlas.render import numbers
 from atlas.render.shapes import Fact
 from atlas.store import Manifest
 
 _DIGEST = 16
+WEIGHTS = "sae_weights.safetensors"
+
+
+class _Hub(NamedTuple):
+    repo: str
+    path: str
+    pinned: str
 
 
 def card(manifest: Manifest, dictionary: DictionaryRecord) -> tuple[Fact, ...]:
@@ -50,21 +59,32 @@ def recompute(manifest: Manifest, dictionary: DictionaryRecord, feature: Feature
     subtract = dictionary.metadata.get("apply_b_dec_to_input", "true").lower() != "false"
     x = '(x - w["b_dec"])' if subtract else "x"
     gate = f'pre * (pre > w["threshold"][{i}])' if dictionary.architecture == "jumprelu" else "pre.relu()"
-    source = manifest.model.source.removeprefix("hf://")
-    note = (
-        "" if manifest.model.source.startswith("hf://") else "  # as `atlas collect` converted it, in build/out/cache"
-    )
+    model = _on_hub(manifest.model.source)
+    load = f'"{model.repo}"{model.pinned}, dtype=torch.float32' if model else "MODEL, dtype=torch.float32"
+    place = "" if model else f"MODEL = {manifest.model.source!r}  # the folder that `atlas collect` made of it\n"
+    hub = _on_hub(dictionary.source)
+    weights = f"{dictionary.source}/{WEIGHTS}"
+    fetched = f'hf_hub_download("{hub.repo}", "{hub.path}{WEIGHTS}"{hub.pinned})' if hub else repr(weights)
+    needs = "from huggingface_hub import hf_hub_download\n" if hub else ""
     return f"""import json, pathlib, torch
-from safetensors.torch import load_file
+{needs}from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM
 
-MODEL = {source!r}{note}
-WEIGHTS = {dictionary.source + "/sae_weights.safetensors"!r}
+{place}WEIGHTS = {fetched}
 r = json.loads(pathlib.Path("feature.json").read_text())["recompute"]
-model = AutoModelForCausalLM.from_pretrained(MODEL, dtype=torch.float32)
+model = AutoModelForCausalLM.from_pretrained({load})
 w = {{k: v.float() for k, v in load_file(WEIGHTS).items()}}
 ids = torch.tensor([[{bos}*r["ids"]]])
 with torch.no_grad():
     x = model(ids, output_hidden_states=True).hidden_states[{(layer or 0) + 1}][0, {at}]
 pre = {x} @ w["W_enc"][:, {i}] + w["b_enc"][{i}]
 print(float({gate}))  # {numbers.activation(feature.max)}"""
+
+
+def _on_hub(source: str) -> _Hub | None:
+    """The parts of `hf://org/repo/path@revision`; None for any other source."""
+    if not source.startswith("hf://"):
+        return None
+    place, _, revision = source.removeprefix("hf://").partition("@")
+    org, repo, *path = place.strip("/").split("/")
+    return _Hub(f"{org}/{repo}", "".join(f"{part}/" for part in path), f', revision="{revision}"' if revision else "")

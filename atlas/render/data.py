@@ -13,7 +13,7 @@ import orjson
 from atlas.records import DictionaryRecord, FeatureRecord, Histogram, Snippet, SnippetGroup, TokenEffect
 from atlas.text import merge, visible
 
-REACH = 12
+REACH = 14
 """Tokens either side of the token that a group's snippet stands for; top snippets keep their whole window."""
 
 COLUMNS = ("index", "name", "named", "density", "max", "count", "source", "tokens", "kurtosis")

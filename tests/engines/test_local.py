@@ -54,7 +54,6 @@ def test_counts_maxima_and_top_snippets_are_those_of_a_plain_loop(tiny, plain, d
             assert list(top.ids) == windows.tokens(top.window).tolist()
             assert here[top.position] == pytest.approx(top.value, rel=1e-3)
             assert np.allclose(here, top.values, rtol=1e-3, atol=2e-4)
-            assert feature.name.text
     assert wrong <= margins[dictionary]
 
 

@@ -146,7 +146,7 @@ def test_every_feature_has_its_page_and_the_same_record_as_data(tiny):
             )
             assert data["count"] == feature.count
             assert np.float32(data["max"]) == np.float32(feature.max)
-            assert (f"{feature.count:,} of" in page) == bool(feature.count)
+            assert f"{feature.count:,} of" in page or not feature.count
             assert "<script>alert" not in page
             assert len(data["top"]) == len(feature.top)
         assert record.width == sum(1 for _ in store.features(dictionary))

@@ -27,7 +27,7 @@ from atlas.records import (
     SourceRecord,
     TokenEffect,
 )
-from atlas.render import numbers
+from atlas.render import cite, numbers
 from atlas.render.data import feature_json
 from atlas.render.shapes import FeatureView, SnippetView
 from atlas.render.snippets import LONGEST_RUN, Reach, snippet_view
@@ -48,13 +48,14 @@ TOKENS = [
     b"",
     b" `",
 ]
+IDS = ("own", "other")
 LABELS = {"prose": "Prose", "code": "Code <b>"}
 HOSTILE = 'A "name" with `ticks`, \\slashes {braces} 100% & <script>, ~^_#$\nand a line'
 DICTIONARY, OTHER = (
     DictionaryRecord(
         "m", d, "", "blocks.4.hook_resid_post", 4, "jumprelu", 999_999, 8, 200_000, 1, 1, f"hf://org/{d}", "d" * 64, {}
     )
-    for d in ("own", "other")
+    for d in IDS
 )
 WINDOW = {"window": 128, "bos": True, "bos_id": 2, "seed": 0}
 SOURCES = [SourceRecord(s, text, "licence", 1, 5, 100_000) for s, text in LABELS.items()]
@@ -109,7 +110,7 @@ def record(seed: int, **changes: Any) -> FeatureRecord:
         histogram=Histogram(tuple(edges), (1, 0, 7, count)), sources={"prose": count // 3, "code": count - count // 3},
         logits=LogitEffects(effects(1), effects(-1), Histogram((-2.0, 0.5, single(chance, 0)), (3, 4)),
                             *(chance.choice([-1, 1]) * single(chance, -4, 2) for _ in range(4))),
-        neighbours=tuple(Neighbour(d, i, (-1) ** i * single(chance, -3, 0)) for d in ("own", "other") for i in range(7)),
+        neighbours=tuple(Neighbour(d, i, (-1) ** i * single(chance, -3, 0)) for d in IDS for i in range(7)),
         name=Name("A name", "hand", "A. Author", "A note."),
     )  # fmt: skip
     return replace(made, **changes)
@@ -289,5 +290,6 @@ def test_links_and_titles() -> None:
     assert [g.title for g in view.intervals][::4] == ["80–100% of the maximum", "0–20% of the maximum"]
     assert [(g.title, len(g.neighbours)) for g in view.neighbours] == [("In this dictionary", 7), ("In other", 3)]
     assert view.neighbours[1].neighbours[0].name == "Feature 0 of other"
-    assert "https://x.org/a/m/own/6/" in view.bibtex
-    assert "https://x.org/a/m/own/6/" in view.citation
+    assert "url = {https://x.org/a/m/own/6/}" in view.bibtex
+    assert view.citation.endswith(" https://x.org/a/m/own/6/")
+    assert cite.plain(CONTEXT.atlas, "Atlas", "").endswith(" https://x.org/a/")
