@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import NamedTuple
 
 from atlas.records import DictionaryRecord, FeatureRecord
@@ -60,11 +61,13 @@ def recompute(manifest: Manifest, dictionary: DictionaryRecord, feature: Feature
     x = '(x - w["b_dec"])' if subtract else "x"
     gate = f'pre * (pre > w["threshold"][{i}])' if dictionary.architecture == "jumprelu" else "pre.relu()"
     model = _on_hub(manifest.model.source)
-    load = f'"{model.repo}"{model.pinned}, dtype=torch.float32' if model else "MODEL, dtype=torch.float32"
+    load = f"{_quoted(model.repo)}{model.pinned}, dtype=torch.float32" if model else "MODEL, dtype=torch.float32"
     place = "" if model else f"MODEL = {manifest.model.source!r}  # the folder that `atlas collect` made of it\n"
     hub = _on_hub(dictionary.source)
     weights = f"{dictionary.source}/{WEIGHTS}"
-    fetched = f'hf_hub_download("{hub.repo}", "{hub.path}{WEIGHTS}"{hub.pinned})' if hub else repr(weights)
+    fetched = (
+        f"hf_hub_download({_quoted(hub.repo)}, {_quoted(hub.path + WEIGHTS)}{hub.pinned})" if hub else repr(weights)
+    )
     needs = "from huggingface_hub import hf_hub_download\n" if hub else ""
     return f"""import json, pathlib, torch
 {needs}from safetensors.torch import load_file
@@ -87,4 +90,11 @@ def _on_hub(source: str) -> _Hub | None:
         return None
     place, _, revision = source.removeprefix("hf://").partition("@")
     org, repo, *path = place.strip("/").split("/")
-    return _Hub(f"{org}/{repo}", "".join(f"{part}/" for part in path), f', revision="{revision}"' if revision else "")
+    return _Hub(
+        f"{org}/{repo}", "".join(f"{part}/" for part in path), f", revision={_quoted(revision)}" if revision else ""
+    )
+
+
+def _quoted(text: str) -> str:
+    """A Python string in double quotes."""
+    return json.dumps(text, ensure_ascii=False)

@@ -128,8 +128,7 @@ class Subject:
         self.sure += sure.sum(0)
         self.perhaps += (pre > self.threshold * (1 - TOLERANCE)).sum(0)
         values = np.where(fires, pre, 0)
-        peak = values.max(0)
-        better = peak > self.best
+        better = (peak := values.max(0)) > self.best
         self.best[better], self.best_window[better] = peak[better], window
         self.best_position[better] = values.argmax(0)[better]
         part = slice(*np.searchsorted(self.rows.window, [window, window + 1]))
@@ -226,7 +225,8 @@ def run(model: Any, subjects: list[Subject], windows: dict[int, list[int]], lead
     never = torch.tensor([token for token in special if token is not None])
     order = sorted(windows, key=lambda window: (len(windows[window]), window))
     for low in range(0, len(order), BATCH):
-        print(f"{low} of {len(order)} windows", end="\r", file=sys.stderr, flush=True)
+        if sys.stderr.isatty():
+            print(f"{low} of {len(order)} windows", end="\r", file=sys.stderr, flush=True)
         batch = order[low : low + BATCH]
         ids, mask = torch.zeros(2, len(batch), skip + len(windows[batch[-1]]), dtype=torch.long)
         for i, window in enumerate(batch):
@@ -236,8 +236,8 @@ def run(model: Any, subjects: list[Subject], windows: dict[int, list[int]], lead
         counted = (mask[:, skip:].bool() & ~torch.isin(ids[:, skip:], never)).numpy()
         tally.seen["tokens"] += int(counted.sum())
         for subject in subjects:
-            x = residual[subject.layer][:, skip:]
-            pre = ((x - subject.b_dec) @ subject.W_enc + subject.b_enc).numpy()  # [b, t, c]
+            x = residual[subject.layer][:, skip:] - subject.b_dec
+            pre = (x @ subject.W_enc + subject.b_enc).numpy()  # [b, t, c]
             pre[~counted] = -np.inf
             for i, window in enumerate(batch):
                 subject.look(window, pre[i, : len(windows[window])], tally)
@@ -269,7 +269,7 @@ def main() -> int:
     logging.set_verbosity_error()
     logging.disable_progress_bar()
     notes = (here / "out" / "cache" / "models").glob("*/converted.json")
-    fitting = [n.parent for n in notes if json.loads(n.read_text("utf-8"))["source"] == manifest["model"]["source"]]
+    fitting = [n.parent for n in notes if json.loads(n.read_bytes())["source"] == manifest["model"]["source"]]
     if not args.model and len(fitting) != 1:
         sys.exit("there is not exactly one converted model in out/cache/models: name it with --model")
     model = AutoModelForCausalLM.from_pretrained(args.model or fitting[0], dtype=torch.float32).eval()

@@ -219,5 +219,6 @@ def test_a_folder_that_is_no_site_is_one_line(site: Path, data: bytes | None, li
 
 
 def test_addresses_are_unescaped_and_anchors_left_out() -> None:
-    page = '<a href="a&amp;b" id=x>1</a><a href="#x">2</a><a href="">3</a><link rel=next href=n><link href=m><img srcset=s src=t>'
+    page = '<a href="a&amp;b" id=x>1</a><a href="#x">2</a><a href="">3</a>'
+    page += "<link rel=next href=n><link href=m><img srcset=s src=t>"
     assert list(addresses(page)) == [("a", "a&b"), ("a", "n"), ("a", "m"), ("img", "s"), ("img", "t")]

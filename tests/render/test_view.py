@@ -35,19 +35,8 @@ from atlas.render.view import AMOUNTS, Context, Steps, feature_view
 from atlas.store.manifest import CorpusEntry, Manifest, ModelEntry
 from atlas.text import label
 
-TOKENS = [
-    b"the",
-    b" cat",
-    b"\n",
-    "敏".encode()[:2],
-    "敏".encode()[2:],
-    b"`",
-    b"<b>",
-    "\u0301".encode(),
-    b"\xff",
-    b"",
-    b" `",
-]
+CHARACTER = "敏".encode()
+TOKENS = [b"the", b" cat", b"\n", CHARACTER[:2], CHARACTER[2:], b"`", b"<b>", "\u0301".encode(), b"\xff", b"", b" `"]
 IDS = ("own", "other")
 LABELS = {"prose": "Prose", "code": "Code <b>"}
 HOSTILE = 'A "name" with `ticks`, \\slashes {braces} 100% & <script>, ~^_#$\nand a line'
@@ -59,12 +48,11 @@ DICTIONARY, OTHER = (
 )
 WINDOW = {"window": 128, "bos": True, "bos_id": 2, "seed": 0}
 SOURCES = [SourceRecord(s, text, "licence", 1, 5, 100_000) for s, text in LABELS.items()]
-NORM: dict[str, Any] = {"final_norm": "RMSNorm", "softcap": None}
 MANIFEST = Manifest(
     format=1,
     version="0",
     model=ModelEntry(id="m", name="Model", source="hf://org/m", fell_back=False, digest="a", tokenizer_digest="b",
-                     dtype="float32", layers=18, d_model=8, vocabulary=9, **NORM),
+                     dtype="float32", layers=18, d_model=8, vocabulary=9, final_norm="RMSNorm", softcap=None),
     corpus=CorpusEntry(digest="c", tokens=200_000, windows=10, documents=2, dropped=0, sources=SOURCES, **WINDOW),
     dictionaries=[DICTIONARY, OTHER], settings={}, run={"device": "cpu", "torch": "2"}, stages={}, files={},
 )  # fmt: skip
@@ -215,18 +203,26 @@ def test_a_feature_is_dense_above_a_tenth_of_all_tokens(count: int, kind: str) -
     assert view.lead.startswith("Fires on much of all text, hardest on" if kind == "dense" else "Fires hardest on")
 
 
+def strings_in(code: str) -> set[str]:
+    return {n.value for n in ast.walk(ast.parse(code)) if isinstance(n, ast.Constant) and isinstance(n.value, str)}
+
+
+def test_the_code_of_the_card_is_python_whatever_the_address() -> None:
+    tricky = replace(DICTIONARY, source='hf://org/saes/a "b"\\/😀@v1')
+    manifest = MANIFEST.model_copy(update={"dictionaries": [tricky, OTHER]})
+    code = view_of(record(5), replace(CONTEXT, manifest=manifest)).code
+    assert {"org/m", "org/saes", 'a "b"\\/😀/sae_weights.safetensors', "v1"} <= strings_in(code)
+
+
 def test_hostile_names_stay_what_they_are_and_break_nothing() -> None:
-    model = MANIFEST.model.model_copy(update={"name": HOSTILE, "source": f"hf://{HOSTILE}'''"})
+    model = MANIFEST.model.model_copy(update={"name": HOSTILE, "source": f"{HOSTILE}'''"})
     hostile = replace(DICTIONARY, source=HOSTILE, hook_point="blocks.4.hook_resid_post")
     manifest = MANIFEST.model_copy(update={"model": model, "dictionaries": [hostile, OTHER]})
     atlas = AtlasSection(id="a", title=HOSTILE, authors=(HOSTILE,))
     view = view_of(record(5, name=Name(HOSTILE, "hand")), Context(atlas, manifest, lambda *_: Name(HOSTILE, "lexical")))
     assert view.title == HOSTILE
     assert {n.name for g in view.neighbours for n in g.neighbours} == {HOSTILE}
-    strings = {
-        n.value for n in ast.walk(ast.parse(view.code)) if isinstance(n, ast.Constant) and isinstance(n.value, str)
-    }
-    assert {f"{HOSTILE}'''", f"{HOSTILE}/sae_weights.safetensors"} <= strings
+    assert {f"{HOSTILE}'''", f"{HOSTILE}/sae_weights.safetensors"} <= strings_in(view.code)
     for line in view.bibtex.splitlines()[1:-1]:
         plain = re.sub(r"\\(textbackslash|textasciitilde|textasciicircum)\{\}|\\[{}%&#$_]", "", line)
         assert not set(plain) & set("\\%&#$_~^"), line
@@ -271,10 +267,9 @@ def test_a_window_inside_a_document_goes_on_before_its_first_token() -> None:
 
 
 def test_tokens_of_one_character_share_its_highlight_and_the_focus_prints_its_own_value() -> None:
-    pieces = ("敏".encode()[:1], "敏".encode()[1:], b" x", b"y" * 500)
-    view = snippet_view(
-        Snippet(0, "d", "s", 0, (0, 1, 2, 3), pieces, (9.0, 3.0, 0.0, 4.5), 1, 3.0), 9.0, {"s": "S"}, Reach(9, 9)
-    )
+    pieces = (CHARACTER[:1], CHARACTER[1:], b" x", b"y" * 500)
+    one = Snippet(0, "d", "s", 0, (0, 1, 2, 3), pieces, (9.0, 3.0, 0.0, 4.5), 1, 3.0)
+    view = snippet_view(one, 9.0, {"s": "S"}, Reach(9, 9))
     assert [(p.text[:1], p.level, p.value, p.focus) for p in view.pieces] == [
         ("敏", 9, "3", True),
         (" ", 0, "", False),
