@@ -29,7 +29,10 @@ PRESENTATION: dict[str, Any] = {
 
 Share = Annotated[float, Field(gt=0, le=1e6)]
 
-RESERVED = frozenset({"assets", "c", "compare", "concepts", "docs", "embed", "list", "map", "search", "studies", "v"})
+RESERVED = frozenset(
+    {"assets", "c", "compare", "concepts", "docs", "embed", "list", "map", "search", "studies", "v"}
+    | {"404.html", "atlas.json", "index.html", "sitemap.xml"}
+)
 """First path components that the site uses itself; a model may not be called so."""
 
 
@@ -91,7 +94,7 @@ class CorpusSection(Section):
     window: int = Field(128, description="Tokens in a window, BOS included.", ge=8, le=8192)
     bos: bool = Field(default=True, description="Whether a window begins with the tokenizer's BOS token.")
     per_document: int = Field(0, description="Windows read of one document, chosen by hash; 0 reads all of it.", ge=0)
-    seed: int = Field(0, description="Seed of the sampling of documents.", ge=0)
+    seed: int = Field(0, description="Seed of the sampling of documents.", ge=0, lt=2**63)
     part: tuple[PartSection, ...] = Field(description="The parts (`[[corpus.part]]`).", min_length=1)
 
 

@@ -56,6 +56,20 @@ def merge(pieces: Sequence[bytes]) -> list[Run]:
     return runs
 
 
+def runs_between(pieces: tuple[bytes, ...], low: int, high: int) -> list[Run]:
+    """The runs of a window that tokens `low` to `high` (not included) have a part in, with places in the window.
+
+    The window is merged as a whole, so that a cut never leaves half a character at an edge; and once,
+    since many features show the same window.
+    """
+    return [run for run in _whole(pieces) if run.last >= low and run.first < high]
+
+
+@lru_cache(maxsize=8192)
+def _whole(pieces: tuple[bytes, ...]) -> list[Run]:
+    return merge(pieces)
+
+
 @lru_cache(maxsize=1 << 16)
 def _alone(piece: bytes) -> str | None:
     """The text of a token that is whole characters and joins nothing before it; None for the others.

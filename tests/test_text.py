@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from atlas.text import Run, label, merge, visible
+from atlas.text import Run, label, merge, runs_between, visible
 
 ZWJ = "\u200d"
 BIDI = "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\u200e\u200f\u061c"
@@ -167,3 +167,11 @@ def test_what_would_not_show_is_shown(text: str, shown: str) -> None:
 )
 def test_a_token_alone_shows_its_blanks(piece: bytes, shown: str) -> None:
     assert label(piece) == shown
+
+
+def test_a_cut_never_leaves_half_a_character():
+    cut = "敏".encode()
+    pieces = (b"a", cut[:1], cut[1:], b"b", b"c")
+    assert [run.text for run in runs_between(pieces, 2, 4)] == ["敏", "b"]
+    assert [run.text for run in runs_between(pieces, 0, 2)] == ["a", "敏"]
+    assert runs_between(pieces, 4, 5) == [Run("c", 4, 4)]

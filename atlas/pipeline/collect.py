@@ -44,7 +44,9 @@ def collect(recipe: Recipe, places: Places, report: Reporter, *, force: bool = F
     """
     dictionaries = [load_dictionary(section, recipe, places.cache) for section in recipe.dictionary]
     fetched = fetch_model(recipe.model, places.cache, report.say, recipe.resolve)
-    inputs = _digest(recipe.digest(*SECTIONS), fetched.digest, fingerprint(recipe), *(d.digest for d in dictionaries))
+    inputs = _digest(
+        PASS_FORMAT, recipe.digest(*SECTIONS), fetched.digest, fingerprint(recipe), *(d.digest for d in dictionaries)
+    )
     if not force and is_done(places, inputs):
         _relabel(recipe, places)
         report.say(f"{STAGE}: nothing has changed")
@@ -73,7 +75,7 @@ def collect(recipe: Recipe, places: Places, report: Reporter, *, force: bool = F
     job = Job(
         model, dictionaries, windows, recipe.corpus.bos, settings.batch, settings.shard, settings.top, settings.sample
     )
-    run = _digest(PASS_FORMAT, inputs, windows.digest(), device.type, str(torch.get_num_threads()))
+    run = _digest(inputs, windows.digest(), device.type, str(torch.get_num_threads()))
     with report.track("run the model and the dictionaries", len(windows.ids), "tokens") as tick:
         accumulators = run_local(job, ShardStore(places.work, run), tick)
 

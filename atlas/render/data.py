@@ -5,13 +5,12 @@ Numbers are those of the store, in the shortest form that reads back as the same
 
 from __future__ import annotations
 
-from functools import lru_cache
 from typing import Any
 
 import orjson
 
 from atlas.records import DictionaryRecord, FeatureRecord, Histogram, Snippet, SnippetGroup, TokenEffect
-from atlas.text import merge, visible
+from atlas.text import runs_between, visible
 
 REACH = 14
 """Tokens either side of the token that a group's snippet stands for; top snippets keep their whole window."""
@@ -86,24 +85,13 @@ def _group(group: SnippetGroup) -> dict[str, Any]:
     }
 
 
-def _tokens(pieces: tuple[bytes, ...]) -> list[str]:
-    tokens = [""] * len(pieces)
-    for run in merge(pieces):
-        tokens[run.first] = visible(run.text)
-    return tokens
-
-
-@lru_cache(maxsize=8192)
-def _whole(pieces: tuple[bytes, ...]) -> list[str]:
-    """Texts of a whole window's tokens; many features show the same window."""
-    return _tokens(pieces)
-
-
 def _snippet(snippet: Snippet, reach: int | None = None) -> dict[str, Any]:
     """A snippet; tokens that share a character have its text in the first of them and "" in the others."""
     low = 0 if reach is None else max(0, snippet.position - reach)
     high = len(snippet.ids) if reach is None else min(len(snippet.ids), snippet.position + reach + 1)
-    tokens = _whole(snippet.pieces) if reach is None else _tokens(snippet.pieces[low:high])
+    tokens = [""] * (high - low)
+    for run in runs_between(snippet.pieces, low, high):
+        tokens[max(run.first - low, 0)] = visible(run.text)
     return {
         "value": short(snippet.value),
         "position": snippet.position - low,

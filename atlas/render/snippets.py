@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from atlas.records import Snippet
 from atlas.render import numbers
 from atlas.render.shapes import Piece, SnippetView
-from atlas.text import merge, visible
+from atlas.text import runs_between, visible
 
 LONGEST_RUN = 200
 """Characters shown of one run; a hostile token can be as long as a book."""
@@ -36,16 +36,15 @@ def snippet_view(snippet: Snippet, maximum: float, labels: dict[str, str], reach
     low = max(0, snippet.position - reach.before)
     high = min(len(snippet.ids), snippet.position + reach.after + 1)
     pieces = []
-    for run in merge(snippet.pieces[low:high]):
-        first, last = low + run.first, low + run.last
+    for text, first, last in runs_between(snippet.pieces, low, high):
         value = max(snippet.values[first : last + 1])
-        text = visible(run.text)
-        if len(text) > LONGEST_RUN:
-            text = text[:LONGEST_RUN] + "…"
+        shown = visible(text)
+        if len(shown) > LONGEST_RUN:
+            shown = shown[:LONGEST_RUN] + "…"
         focus = first <= snippet.position <= last
         # the token that a snippet stands for prints its own value, also where it shares a character
-        shown = snippet.value if focus else value
-        pieces.append(Piece(text, numbers.level(value, maximum), numbers.activation(shown) if value else "", focus))
+        printed = numbers.activation(snippet.value if focus else value) if value else ""
+        pieces.append(Piece(shown, numbers.level(value, maximum), printed, focus))
     return SnippetView(
         value=numbers.activation(snippet.value),
         pieces=tuple(pieces),

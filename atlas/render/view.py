@@ -20,14 +20,11 @@ from atlas.render.shapes import (
 )
 from atlas.render.snippets import Reach, snippet_view
 from atlas.store import Manifest
-from atlas.text import label, merge, visible
+from atlas.text import label, runs_between, visible
 
 DENSE = 0.1
 """Share of tokens above which a feature counts as dense: it says little about any one text."""
 SHOWN_EFFECTS, SHOWN_ACROSS, SHOWN_SOURCES = 10, 3, 6
-
-NEAR = 8
-"""Tokens either side of a peak that its character or grapheme may reach into."""
 
 NameOf = Callable[[str, int], Name]
 
@@ -156,9 +153,7 @@ def peaks(feature: FeatureRecord, most: int) -> list[str]:
     """Texts of the tokens that the top snippets peak at, each once, strongest first."""
     seen: dict[str, str] = {}
     for snippet in feature.top:
-        low = max(0, snippet.position - NEAR)
-        around = snippet.pieces[low : snippet.position + NEAR]
-        run = next(r for r in merge(around) if r.first <= snippet.position - low <= r.last)
+        run = runs_between(snippet.pieces, snippet.position, snippet.position + 1)[0]
         text = visible(run.text)[:40].replace("\n", "↵")
         text = text.strip() or text.replace(" ", "␣")
         seen.setdefault(text.casefold(), text)

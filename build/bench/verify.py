@@ -4,8 +4,8 @@
 
 Read are the store's files, the model (transformers) and the dictionaries (safetensors, SAELens layout, JumpReLU).
 
-1. `--features` features are drawn from each dictionary (0: all). Everything below is about them, except that
-   `--quick` looks at every feature of every dictionary in the few windows that it runs.
+1. `--features` features are drawn from each dictionary (0: all; `--quick`: 16 at most). All below is about them,
+   except that `--quick` looks at every feature of every dictionary in the few windows that it runs.
 2. Stored windows, BOS in front, go through the model in batches of another size and order than the collect pass
    took. A forward hook on block L gives the residual stream x after it; BOS, EOS and padding never count.
    pre = (x - b_dec) @ W_enc + b_enc, and a feature fires where pre > threshold.
@@ -37,6 +37,7 @@ import sys
 import time
 from collections import Counter
 from functools import partial
+from itertools import zip_longest
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -52,7 +53,7 @@ from transformers.utils import logging
 TOLERANCE = 1e-3
 LOGITS = 10  # from either end
 BATCH = 24  # windows; the demo's collect pass takes 32
-QUICK_WINDOWS = 112
+QUICK_WINDOWS, QUICK_FEATURES = 80, 16  # of all, drawn from each dictionary
 TOP, QUANTILE = 0, 1  # kinds of snippet, as the store numbers them
 
 
@@ -137,8 +138,8 @@ class Subject:
 
     def _compare(self, part: slice, pre: np.ndarray, sure: np.ndarray, tally: Tally) -> None:
         rows = self.rows
-        column, kind, rank = rows.column[part], rows.kind[part], rows.rank[part]
-        position, value = rows.position[part], rows.value[part]
+        names = ("column", "kind", "rank", "position", "value")
+        column, kind, rank, position, value = (getattr(rows, name)[part] for name in names)
         n, begin = len(column), rows.ends[part.start - 1] if part.start else 0
         entries = slice(begin, rows.ends[part.stop - 1])
         row = np.repeat(np.arange(n), np.diff(rows.ends[part], prepend=begin))
@@ -175,12 +176,11 @@ class Subject:
         for c, (count, maximum) in enumerate(zip(counts, maxima, strict=True)):
             label, best, row = f"{self.name}/{self.columns[c]}", self.best[c], self.top_row[c]
             band = f"{self.sure[c]} to {self.perhaps[c]}" if complete else f"at least {self.sure[c]}"
-            fits = self.sure[c] <= count and (not complete or count <= self.perhaps[c])
+            fits = self.sure[c] <= count <= (self.perhaps[c] if complete else count)
             tally.expect("counts" if complete else "bounds", fits, f"{label} count {count}, recomputed {band}")
             said = f"{label} maximum {maximum:.6g}, recomputed {best:.6g}"
-            if row < 0:  # silent: no snippet
-                silent = count == maximum == self.sure[c] == 0
-                tally.expect("maxima" if complete else "bounds", silent, f"{said}, and no top snippet")
+            if row < 0:  # no snippet: silent
+                tally.expect("maxima" if complete else "bounds", count == maximum == self.sure[c] == 0, said)
                 continue
             if np.isnan(self.at_top[c]) and not complete:
                 tally.expect("bounds", best <= maximum * (1 + TOLERANCE), said)
@@ -252,21 +252,21 @@ def main() -> int:
     parser.add_argument("--dictionaries", type=Path, default=here / "demo", help="folder that holds their folders")
     parser.add_argument("--features", type=int, default=25, help="drawn from each dictionary; 0: all")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--quick", action="store_true", help=f"{QUICK_WINDOWS} windows, but every feature in them")
+    parser.add_argument("--quick", action="store_true", help=f"{QUICK_WINDOWS} windows, every feature in them")
     args = parser.parse_args()
     manifest = json.loads((args.store / "manifest.json").read_text("utf-8"))
     corpus, tally, subjects = manifest["corpus"], Tally(), []
     for place, entry in enumerate(manifest["dictionaries"]):
-        n = min(args.features or entry["width"], entry["width"])
-        drawn = np.sort(np.random.default_rng([args.seed, place]).choice(entry["width"], n, replace=False))
+        width = entry["width"]
+        n = min(width, args.features or width, QUICK_FEATURES if args.quick else width)
+        drawn = np.sort(np.random.default_rng([args.seed, place]).choice(width, n, replace=False))
         subjects.append(Subject(args.store, entry, args.dictionaries / Path(entry["source"]).name, drawn, args.quick))
     table = pq.read_table(args.store / "windows.parquet").to_pydict()
     windows = dict(zip(table["window"], table["ids"], strict=True))
     if args.quick:
-        chosen = np.concatenate([subject.wanted(kind) for kind in (TOP, QUANTILE) for subject in subjects])
-        windows = {window: windows[window] for window in list(dict.fromkeys(chosen.tolist()))[:QUICK_WINDOWS]}
-
-    logging.set_verbosity_error()
+        turns = [turn for kind in (TOP, QUANTILE) for turn in zip_longest(*(s.wanted(kind) for s in subjects))]
+        chosen = dict.fromkeys(int(window) for turn in turns for window in turn if window is not None)
+        windows = {window: windows[window] for window in list(chosen)[:QUICK_WINDOWS]}
     logging.disable_progress_bar()
     notes = (here / "out" / "cache" / "models").glob("*/converted.json")
     fitting = [n.parent for n in notes if json.loads(n.read_bytes())["source"] == manifest["model"]["source"]]
