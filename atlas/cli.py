@@ -10,6 +10,8 @@ from __future__ import annotations
 import errno
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -75,9 +77,18 @@ def new(folder: Annotated[Path, typer.Argument(help="Folder to create.")]) -> No
 
 
 @app.command()
-def collect(recipe: RecipeArgument = RECIPE, out: Out = None, force: Force = False) -> None:
+def collect(
+    recipe: RecipeArgument = RECIPE,
+    out: Out = None,
+    force: Force = False,
+    plan: Annotated[bool, typer.Option("--plan", help="Only tell what it will cost.")] = False,
+) -> None:
     """Run the model and its dictionaries over the corpus: recipe in, store out."""
-    _collect(*_load(recipe, out), force=force)
+    loaded = _load(recipe, out)
+    if plan:
+        _plan(*loaded)
+    else:
+        _collect(*loaded, force=force)
 
 
 @app.command()
@@ -187,13 +198,26 @@ def _load(recipe: Path, out: Path | None) -> tuple[Recipe, Places, Terminal]:
 
 
 def _collect(recipe: Recipe, places: Places, terminal: Terminal, *, force: bool) -> None:
-    try:
+    with _extra():
         from atlas.pipeline.collect import collect as run
+    run(recipe, places, terminal, force=force)
+
+
+def _plan(recipe: Recipe, places: Places, terminal: Terminal) -> None:
+    with _extra():
+        from atlas.pipeline.plan import plan as run
+    run(recipe, places, terminal)
+
+
+@contextmanager
+def _extra() -> Iterator[None]:
+    """Say in one line that what collecting needs is not installed."""
+    try:
+        yield
     except ModuleNotFoundError as error:
         raise AtlasError(
             "atlas collect", f"{error.name} is not installed", "pip install 'sae-atlas[collect]'"
         ) from None
-    run(recipe, places, terminal, force=force)
 
 
 def _name(recipe: Recipe, places: Places, terminal: Terminal, *, force: bool) -> None:

@@ -27,6 +27,12 @@ PRESENTATION: dict[str, Any] = {
 }
 """Keys that change what pages say but not what is measured; `Recipe.digest` leaves them out."""
 
+EXECUTION: dict[str, Any] = {"collect": {"memory", "checkpoint", "engine", "workers"}}
+"""Keys that change how a pass runs but not a byte of what it finds; `Recipe.digest` leaves them out as well."""
+
+SIZE = r"([0-9]+(?:\.[0-9]+)?) ?([MGT])B"
+Size = Annotated[str, StringConstraints(pattern=f"^(?:{SIZE})?$", strip_whitespace=True)]
+
 Share = Annotated[float, Field(gt=0, le=1e6)]
 
 RESERVED = frozenset(
@@ -108,10 +114,15 @@ class DictionarySection(Section):
 
 
 class CollectSection(Section):
-    """How the corpus is read and what is kept. Every key here is part of the result's identity."""
+    """How the corpus is read and what is kept. What changes a result is part of its identity; `EXECUTION` does not."""
 
-    batch: int = Field(32, description="Windows in a micro-batch, the unit of computation.", ge=1)
-    shard: int = Field(8, description="Micro-batches in a shard, the unit of restart.", ge=1)
+    batch: int = Field(
+        0,
+        description="Full windows in a micro-batch, the unit of computation; one of shorter windows holds more. "
+        "0 chooses it from `memory`, the model and the kind of device.",
+        ge=0,
+        le=4096,
+    )
     top: int = Field(20, description="Top snippets kept a feature.", ge=1, le=100)
     sample: int = Field(128, description="Size of the uniform sample of firings, a feature.", ge=25, le=10_000)
     groups: int = Field(5, description="Rank quantiles, and intervals, to cut the sample into.", ge=1, le=20)
@@ -125,6 +136,28 @@ class CollectSection(Section):
         "auto", description="Where to run; `auto` takes a GPU if any."
     )
     threads: int = Field(0, description="CPU threads; 0 leaves the choice to torch.", ge=0)
+    autocast: Literal["", "bfloat16", "float16"] = Field(
+        "", description="Run the forward pass in this precision, with weights in `model.dtype`."
+    )
+    compile: bool = Field(default=False, description="Compile the model's blocks with `torch.compile`.")
+    memory: Size = Field(
+        "",
+        description="Memory that the pass may use, such as `8GB`: dictionaries are split over several passes "
+        "where one does not fit. Empty: one pass.",
+    )
+    checkpoint: float = Field(60, description="Seconds between two checkpoints.", gt=0)
+    engine: Literal["local", "ray"] = Field(
+        "local", description="`local`: all GPUs of this machine, or its CPU. `ray`: a Ray cluster."
+    )
+    workers: int = Field(
+        0, description="Workers to run: devices of this machine, or actors of the cluster; 0 takes all there are.", ge=0
+    )
+
+    @property
+    def memory_bytes(self) -> int:
+        """`memory` in bytes, 0 if it is not set."""
+        number, unit = re.fullmatch(SIZE, self.memory or "0MB").groups()  # type: ignore[union-attr]  # validated
+        return int(float(number) * {"M": 1e6, "G": 1e9, "T": 1e12}[unit])
 
 
 class NamesSection(Section):
@@ -182,7 +215,7 @@ class Recipe(Section):
 
     def digest(self, *sections: str) -> str:
         """SHA-256 of the named sections' values; independent of formatting, of labels and of where the file lies."""
-        data = self.model_dump(mode="json", include=set(sections), exclude=PRESENTATION)
+        data = self.model_dump(mode="json", include=set(sections), exclude=PRESENTATION | EXECUTION)
         return hashlib.sha256(orjson.dumps(data, option=orjson.OPT_SORT_KEYS)).hexdigest()
 
 

@@ -118,6 +118,15 @@ class Name:
 
 
 @dataclass(frozen=True, slots=True)
+class UnfitRecord:
+    """Positions that are in no statistic since a value there was not finite; the first of their windows by id."""
+
+    positions: int = 0
+    windows: int = 0
+    first: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class DictionaryRecord:
     """A dictionary of the atlas and its totals over the corpus."""
 
@@ -135,6 +144,7 @@ class DictionaryRecord:
     source: str
     digest: str
     metadata: dict[str, str]
+    unfit: UnfitRecord = UnfitRecord()
 
     @property
     def l0(self) -> float:

@@ -77,7 +77,6 @@ source = "narrow"
 
 [collect]
 batch = 2
-shard = 2
 sample = 40
 device = "cpu"
 threads = 1

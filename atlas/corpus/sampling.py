@@ -5,17 +5,36 @@
 2. The token budget is split over the parts by their shares.
 3. Every part is read up to its quota. What a part that ended early leaves over is split again over
    the parts that have more, until the budget is spent or nothing is left to read.
+
+Nothing is held: what is read is handed on, part after part, round after round. How far the reading has
+come is a few numbers (`Filling`), so that it can be taken up again there.
 """
 
 from __future__ import annotations
 
 import hashlib
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
 T = TypeVar("T")
+
+
+@dataclass(slots=True)
+class Filling:
+    """How far the budget is spent.
+
+    Attributes:
+        used: Tokens read of every part.
+        quota: What every part may come to in this round; parts that ended in earlier rounds are not in it.
+        ended: Parts that ended in this round.
+    """
+
+    used: dict[str, int]
+    quota: dict[str, int]
+    ended: list[str]
 
 
 def hash_order(key: str, seed: int) -> bytes:
@@ -35,42 +54,44 @@ def split_budget(budget: int, shares: Mapping[str, float]) -> dict[str, int]:
     return quotas
 
 
+def unfilled(shares: Mapping[str, float], budget: int) -> Filling:
+    """The beginning: nothing read, the budget split over all parts."""
+    return Filling(dict.fromkeys(shares, 0), split_budget(budget, shares), [])
+
+
 def fill(
-    streams: Mapping[str, Iterable[T]], shares: Mapping[str, float], budget: int, size: Callable[[T], int]
-) -> dict[str, list[T]]:
+    streams: Mapping[str, Iterator[T]],
+    shares: Mapping[str, float],
+    budget: int,
+    size: Callable[[T], int],
+    filling: Filling,
+) -> Iterator[tuple[str, T]]:
     """Read items from every stream until the budget is spent.
 
     A stream stops with the item that reaches its quota, so that a part passes it by less than one
     item; streams are read no further than that.
 
     Args:
-        streams: Items of every part, in the order in which they are to be taken.
+        streams: Items of every part, in the order in which they are to be taken, from where `filling` stands.
         shares: Weight of every part.
         budget: Tokens to read in all.
         size: Tokens of an item, at least 1.
+        filling: How far the reading has come; kept up to date before an item is handed on.
 
-    Returns:
-        The items taken, by part: of every stream, its beginning.
+    Yields:
+        Part and item, of every stream its items in order.
     """
-    live: dict[str, Iterator[T]] = {part: iter(stream) for part, stream in streams.items()}
-    taken: dict[str, list[T]] = {part: [] for part in streams}
-    used = dict.fromkeys(streams, 0)
-    left = budget
-    while live and left > 0:
-        extra = split_budget(left, {part: shares[part] for part in live})
-        ended = []
-        for part, stream in live.items():
-            quota = used[part] + extra[part]
-            while used[part] < quota:
-                item = next(stream, None)
+    while filling.quota:
+        for part, quota in filling.quota.items():
+            while part not in filling.ended and filling.used[part] < quota:
+                item = next(streams[part], None)
                 if item is None:
-                    ended.append(part)
+                    filling.ended.append(part)
                     break
-                taken[part].append(item)
-                used[part] += size(item)
-        left = budget - sum(used.values())
-        if not ended:
-            break
-        for part in ended:
-            del live[part]
-    return taken
+                filling.used[part] += size(item)
+                yield part, item
+        left = budget - sum(filling.used.values())
+        live = [part for part in filling.quota if part not in filling.ended]
+        extra = split_budget(left, {part: shares[part] for part in live}) if filling.ended and live and left > 0 else {}
+        filling.quota = {part: filling.used[part] + more for part, more in extra.items()}
+        filling.ended = []

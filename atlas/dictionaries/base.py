@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import torch
@@ -57,6 +58,13 @@ class Dictionary:
     def d_model(self) -> int:
         """Width of what it reads, `d_in`."""
         return int(self.W_enc.shape[0])
+
+    @cached_property
+    def bar(self) -> Tensor:
+        """float32 [d_sae]: a feature fires where its pre-activation is above this. Says nothing of TopK."""
+        zero = torch.zeros_like(self.b_enc)
+        # Negative thresholds exist in the wild, and relu comes after the threshold.
+        return zero if self.threshold is None else torch.maximum(self.threshold, zero)
 
     def encode(self, x: Tensor) -> Tensor:
         """Activations of all features.

@@ -1,13 +1,14 @@
-"""From a finished pass to the store's tables.
+"""From finished passes to the store's tables.
 
-For each dictionary: summarise its accumulator, compute what follows from its weights (logit effects,
+For each dictionary: summarise its accumulators, compute what follows from its weights (logit effects,
 neighbours in every dictionary of the same model width), and write its two tables. Then the shared
-tables: only windows that a snippet shows, their documents, and every token that occurs.
+tables: only windows that a snippet shows, their documents, and every token that occurs. One dictionary
+is held at a time.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,9 +16,13 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from atlas.corpus import Corpus
+from atlas.dictionaries.base import Dictionary
 from atlas.effects import LogitTable, logit_effects, nearest
-from atlas.engines.local import Job
-from atlas.stats import Accumulator, Summary, summarise
+from atlas.engines.parts import Parts
+from atlas.engines.state import Unfit
+from atlas.model.lm import LanguageModel
+from atlas.stats import Accumulator, Summary, join, summarise
 from atlas.store.schema import DOCUMENTS, FEATURES, ROWS, SNIPPETS, TOKENS, WINDOWS
 from atlas.store.write import ragged, rectangular, write_table
 
@@ -33,50 +38,84 @@ class Keep:
     across: int
 
 
-@dataclass
-class Used:
-    """What the tables written so far mention."""
+@dataclass(frozen=True)
+class Outcome:
+    """Totals of one dictionary, for the manifest."""
 
-    windows: set[int]
-    tokens: set[int]
+    tokens: int
+    firings: int
+    alive: int
+    unfit: Unfit
+
+
+@dataclass(frozen=True)
+class Deposit:
+    """What was written.
+
+    Attributes:
+        files: Each file's digest, by its name in the store.
+        outcomes: A dictionary each.
+    """
+
+    files: dict[str, str]
+    outcomes: list[Outcome]
 
 
 def deposit(
-    job: Job,
-    accumulators: list[Accumulator],
+    model: LanguageModel,
+    dictionaries: Sequence[Dictionary],
+    passes: Sequence[Parts],
+    corpus: Corpus,
     keep: Keep,
     pieces: list[bytes],
     folder: Path,
     tick: Callable[[int], None],
-) -> dict[str, str]:
-    """Write all tables into `folder`; returns each file's digest by its name in the store.
+) -> Deposit:
+    """Write all tables into `folder`.
 
     Args:
-        job: The pass.
-        accumulators: Its result, in the order of the dictionaries.
+        model: The model, for logit effects.
+        dictionaries: In the recipe's order.
+        passes: The finished passes; between them they have every block of every dictionary once.
+        corpus: What was read, to its end.
         keep: How much to keep.
         pieces: Bytes of every token id.
         folder: An empty folder.
         tick: Called with a number of features done.
+
+    Raises:
+        AtlasError: If a part of a pass is damaged, or a table cannot be written.
     """
-    used = Used(set(), set())
+    windows, tokens = np.zeros(0, np.int64), np.zeros(0, np.int64)
     files: dict[str, str] = {}
-    for place, (dictionary, accumulator) in enumerate(zip(job.dictionaries, accumulators, strict=True)):
-        summary = summarise(accumulator, keep.groups, keep.per_group)
-        fold = job.model.final_norm_fold()
+    outcomes = []
+    for place, dictionary in enumerate(dictionaries):
+        accumulators, unfit = _read(passes, place)
+        summary = join([summarise(a, keep.groups, keep.per_group) for a in accumulators])
+        del accumulators
+        fold = model.final_norm_fold()
         logits = logit_effects(
-            dictionary.W_dec, job.model.unembedding(), fold.scale, centred=fold.centred, k=keep.logits, tick=tick
+            dictionary.W_dec, model.unembedding(), fold.scale, centred=fold.centred, k=keep.logits, tick=tick
         )
-        columns = _features(summary) | _logits(logits) | _neighbours(job, place, keep)
+        columns = _features(summary) | _logits(logits) | _neighbours(dictionaries, place, keep)
         name = f"{dictionary.id}/features.parquet"
         cuts = list(range(ROWS, dictionary.width, ROWS))
         files[name] = write_table(folder / name, columns, FEATURES, cuts)
         name = f"{dictionary.id}/snippets.parquet"
         rows = [int(r) for r in np.searchsorted(summary.rows.feature, cuts)]
         files[name] = write_table(folder / name, _snippets(summary), SNIPPETS, rows)
-        used.windows.update(np.unique(summary.rows.window).tolist())
-        used.tokens.update(np.unique(np.concatenate([logits.top.ravel(), logits.bottom.ravel()])).tolist())
-    return files | _shared(job, used, pieces, folder)
+        windows = np.union1d(windows, summary.rows.window)
+        tokens = np.union1d(tokens, np.concatenate([logits.top.ravel(), logits.bottom.ravel()]))
+        count = summary.totals.count
+        outcomes.append(Outcome(summary.tokens, int(count.sum()), int((count > 0).sum()), unfit))
+    return Deposit(files | _shared(corpus, windows, tokens, pieces, folder), outcomes)
+
+
+def _read(passes: Sequence[Parts], place: int) -> tuple[list[Accumulator], Unfit]:
+    """The accumulators of a dictionary in the order of its features, and what could not be counted."""
+    found = [parts.of_dictionary(place) for parts in passes if parts.shape.blocks[place]]
+    accumulators = {block: a for state in found for (_, block), a in state.accumulators.items()}
+    return [accumulators[block] for block in sorted(accumulators)], found[0].unfit[place]
 
 
 def _features(summary: Summary) -> dict[str, Any]:
@@ -112,11 +151,11 @@ def _logits(table: LogitTable) -> dict[str, Any]:
     }
 
 
-def _neighbours(job: Job, place: int, keep: Keep) -> dict[str, Any]:
+def _neighbours(dictionaries: Sequence[Dictionary], place: int, keep: Keep) -> dict[str, Any]:
     """Neighbours in the same dictionary first, then in the others in the recipe's order."""
-    own = job.dictionaries[place]
+    own = dictionaries[place]
     parts = []
-    for other_place, other in enumerate(job.dictionaries):
+    for other_place, other in enumerate(dictionaries):
         k = keep.neighbours if other_place == place else keep.across
         if other.W_dec.shape[1] == own.W_dec.shape[1] and k:
             parts.append((other_place, nearest(own.W_dec, other.W_dec, k, same=other_place == place)))
@@ -136,45 +175,41 @@ def _neighbours(job: Job, place: int, keep: Keep) -> dict[str, Any]:
 def _snippets(summary: Summary) -> dict[str, Any]:
     rows = summary.rows
     return {
-        "feature": rows.feature.astype(np.int32),
+        "feature": rows.feature,
         "kind": summary.kind.astype(np.int8),
         "group": summary.group.astype(np.int8),
         "rank": summary.rank.astype(np.int16),
-        "window": rows.window,
-        "position": rows.position.astype(np.int16),
+        "window": rows.window.astype(np.int64),
+        "position": rows.position,
         "value": rows.value,
         "repeats": summary.repeats.astype(np.int16),
-        "at": ragged(rows.at.astype(np.int16), rows.length, pa.int16()),
-        "act": ragged(rows.act, rows.length, pa.float32()),
+        "at": ragged(rows.at, rows.length.astype(np.int64), pa.int16()),
+        "act": ragged(rows.act, rows.length.astype(np.int64), pa.float32()),
     }
 
 
-def _shared(job: Job, used: Used, pieces: list[bytes], folder: Path) -> dict[str, str]:
-    windows = job.windows
-    shown = np.array(sorted(used.windows), np.int64)
-    documents, row_of = np.unique(windows.document[shown], return_inverse=True)
-    ids = [windows.tokens(w) for w in shown.tolist()]
-    counts = np.bincount(windows.ids, minlength=len(pieces))
-    tokens = np.union1d(np.flatnonzero(counts), np.array(sorted(used.tokens), np.int64)).astype(np.int64)
-    flat = np.concatenate([np.zeros(0, np.int32), *ids])
+def _shared(
+    corpus: Corpus, shown: np.ndarray, promoted: np.ndarray, pieces: list[bytes], folder: Path
+) -> dict[str, str]:
+    found = corpus.lookup(shown)
+    counts = np.zeros(len(pieces), np.int64)
+    counts[: len(corpus.end.counts)] = corpus.end.counts
+    tokens = np.union1d(np.flatnonzero(counts), promoted)
     return {
         "windows.parquet": write_table(
             folder / "windows.parquet",
             {
-                "window": shown,
-                "document": row_of.astype(np.int32),
-                "source": windows.source[shown].astype(np.int16),
-                "start": windows.start[shown],
-                "ids": ragged(flat, np.array([len(i) for i in ids], np.int64), pa.int32()),
+                "window": found.windows,
+                "document": found.document,
+                "source": found.source,
+                "start": found.start,
+                "ids": ragged(found.ids, np.diff(found.offsets), pa.int32()),
             },
             WINDOWS,
         ),
         "documents.parquet": write_table(
             folder / "documents.parquet",
-            {
-                "id": [windows.documents[d].id for d in documents],
-                "source": [windows.documents[d].source for d in documents],
-            },
+            {"id": [d.id for d in found.documents], "source": [d.source for d in found.documents]},
             DOCUMENTS,
         ),
         "tokens.parquet": write_table(

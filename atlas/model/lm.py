@@ -2,22 +2,25 @@
 
 1. The forward pass runs on the base model (no head, no logits, no key-value cache).
 2. A hook at each hook point keeps the tensor that passes there.
-3. When the last one has come by, a private exception ends the pass: the blocks after it cost nothing.
+3. When the last one has come by, a private exception ends the pass: what is after it costs nothing. `trim` drops the
+   blocks after it altogether, for the memory that they take.
 
-Windows are padded on the right. Attention is causal, so no real position sees padding; the mask is handed on all the
-same where there is padding, for families that need it.
+Windows are padded on the right. Attention is causal, so no real position sees padding. The families of `hooks.ADDS`,
+for which a test checks that, run without a mask, which is quicker; others are handed one where there is padding.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from contextlib import ExitStack, suppress
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 import torch
 from torch import Tensor, nn
 
 from atlas.errors import AtlasError
-from atlas.model.hooks import HookPoint, blocks_path, find_hook
+from atlas.model.blocks import Backend, Blocks
+from atlas.model.hooks import ADDS, HookPoint, find_hook
+from atlas.model.norm import FoldedNorm, final_norm, fold
 from atlas.model.quiet import quiet
 
 if TYPE_CHECKING:
@@ -26,29 +29,10 @@ if TYPE_CHECKING:
 
 Dtype = Literal["float32", "bfloat16", "float16"]
 DTYPES: dict[str, torch.dtype] = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
-NORMS = ("norm", "ln_f", "final_layer_norm", "language_model.norm", "decoder.final_layer_norm")
-"""Where families keep the norm before the unembedding, relative to the base model."""
-
-PROBE, SILENT = 1e4, 1e-6
-"""Size of the vector that probes a norm, so large that the norm's epsilon is beneath float32's precision; and the gain
-below which the norm let nothing through, as one that subtracts the mean does."""
 
 
 class _Enough(Exception):  # noqa: N818  (not an error: it ends a forward pass that has given all that was asked)
     """Raised from the last hook; never leaves `LanguageModel.run`."""
-
-
-@dataclass(frozen=True, slots=True)
-class FoldedNorm:
-    """The final norm as far as directions go: `direction * scale`, after removing its mean where `centred`.
-
-    Attributes:
-        scale: Gain of each dimension, float32 [d_model].
-        centred: Whether the norm subtracts the mean first (LayerNorm does, RMSNorm does not).
-    """
-
-    scale: Tensor
-    centred: bool
 
 
 class LanguageModel:
@@ -58,11 +42,11 @@ class LanguageModel:
         lm: The transformers model, head included.
         tokenizer: Its tokenizer.
         d_model: Width of the residual stream.
-        n_layers: Number of blocks.
+        n_layers: Number of blocks, those that `trim` dropped included.
         softcap: What final logits are soft-capped at (Gemma 2), or None. Logit effects are told before it.
     """
 
-    def __init__(self, lm: Any, tokenizer: Any) -> None:
+    def __init__(self, lm: Any, tokenizer: Any, autocast: Dtype | None = None) -> None:
         """Wrap a transformers model that is loaded already; gradients and dropout are switched off."""
         self.lm: Any = lm.eval().requires_grad_(requires_grad=False)
         self.tokenizer: Any = tokenizer
@@ -74,20 +58,32 @@ class LanguageModel:
         inner = getattr(self._base, "language_model", None)
         if isinstance(inner, nn.Module):
             self._base, self._prefix = inner, f"{self._prefix}.language_model"
-        blocks = self._base.get_submodule(blocks_path(self._base))
-        self.n_layers = len(list(blocks.children()))
+        if getattr(text, "attn_logit_softcapping", None):
+            # Older releases of transformers choose an attention that leaves Gemma 2's soft cap out.
+            self.lm.set_attn_implementation("eager")
+        self._sees_padding = self._family not in ADDS or bool(getattr(text, "use_bidirectional_attention", False))
+        self._autocast = None if autocast is None else DTYPES[autocast]
+        self._blocks = Blocks(self._base)
+        self.n_layers = self._blocks.count
         self.d_model = int(text.hidden_size)
         softcap = getattr(text, "final_logit_softcapping", None)
         self.softcap: float | None = float(softcap) if softcap else None
 
     @classmethod
-    def load(cls, folder: Path, dtype: Dtype = "float32", device: str | torch.device = "cpu") -> LanguageModel:
+    def load(
+        cls,
+        folder: Path,
+        dtype: Dtype = "float32",
+        device: str | torch.device = "cpu",
+        autocast: Dtype | None = None,
+    ) -> LanguageModel:
         """Load a model from a folder of safetensors, `config.json` and tokenizer files; nothing is executed.
 
         Args:
             folder: As `save_pretrained()` writes it.
-            dtype: Precision of weights and activations.
+            dtype: Precision of weights, and of activations unless `autocast` says otherwise.
             device: Where to put it, such as `cpu` or `cuda`.
+            autocast: Precision of matrix products and attention; the rest keeps `dtype`. None for `dtype` everywhere.
 
         Raises:
             AtlasError: If the folder does not hold such a model, or it does not fit into memory.
@@ -101,17 +97,27 @@ class LanguageModel:
                 found: Any = AutoModelForCausalLM.from_pretrained(
                     folder, dtype=DTYPES[dtype], use_safetensors=True, output_loading_info=True, **options
                 )
-            lm, loading = found
-            lm.to(device)
-        except torch.OutOfMemoryError as error:
-            raise AtlasError(folder, f"the model does not fit on {device}", "use a smaller dtype or the CPU") from error
         except Exception as error:
             # transformers raises OSError, ValueError, KeyError, SafetensorError, ...: all of them mean the folder.
             raise AtlasError(folder, f"cannot be loaded as a language model ({error})"[:400]) from error
+        lm, loading = found
         missing = sorted(loading["missing_keys"])
         if missing:  # transformers would fill them with random numbers and go on
             raise AtlasError(folder, f"the weights lack {missing[0]} and {len(missing) - 1} more", "fetch them again")
-        return cls(lm, tokenizer)
+        return cls(lm, tokenizer, autocast).to(device)
+
+    def to(self, device: str | torch.device) -> LanguageModel:
+        """Move the weights; `trim` first, and those that are not needed never take the device's memory.
+
+        Raises:
+            AtlasError: If they do not fit.
+        """
+        try:
+            self.lm.to(device)
+        except torch.OutOfMemoryError as error:
+            mend = "use a smaller dtype or the CPU"
+            raise AtlasError(self._family, f"the model does not fit on {device}", mend) from error
+        return self
 
     @property
     def device(self) -> torch.device:
@@ -148,14 +154,37 @@ class LanguageModel:
         """The hook point of this name (`atlas.model.hooks` lists the forms).
 
         Raises:
-            AtlasError: If this model has no such hook point.
+            AtlasError: If this model has no such hook point, or `trim` dropped its block.
         """
+        self._blocks.check(name)
         return find_hook(self._base, self._prefix, self._family, name)
 
     def eval(self) -> LanguageModel:
         """Make sure that dropout is off (it is, after `load`)."""
         self.lm.eval()
         return self
+
+    def trim(self, hooks: Sequence[HookPoint]) -> None:
+        """Drop the blocks behind the last that any of these hook points reads, and free their weights.
+
+        The unembedding and the final norm stay. If a hook point lies outside the blocks, such as at the final norm,
+        nothing is dropped. What `run` gives stays the same to the bit.
+        """
+        self._blocks.trim(hooks)
+
+    def compile(self, backend: Backend = "inductor") -> None:
+        """Compile the blocks (`atlas.model.blocks` says how); each kind is compiled when it runs first.
+
+        Values differ from uncompiled ones in the last digits. Inductor may choose kernels by the shape it meets
+        first: for the same bytes from every process, run the same shape first in each.
+
+        Args:
+            backend: As `torch.compile` takes it.
+
+        Raises:
+            AtlasError: If this machine cannot compile.
+        """
+        self._blocks.compile(backend, self.device)
 
     def run(self, ids: Tensor, mask: Tensor, hooks: Sequence[HookPoint]) -> dict[str, Tensor]:
         """Run windows through the model and keep what passes the hook points.
@@ -166,36 +195,31 @@ class LanguageModel:
             hooks: Where to listen; the pass ends behind the last of them.
 
         Returns:
-            Hook point's name -> activations [B, T, d] in the model's dtype, on its device. Values at padding mean
-            nothing. They are inference tensors: read them, do not change them in place.
+            Hook point's name -> activations [B, T, d] on the model's device, in its dtype; under autocast float32
+            where a residual stream is read, else as it comes. Values at padding mean nothing. They are inference
+            tensors: read them, do not change them in place.
 
         Raises:
-            AtlasError: If a hook point gives no [B, T, d] tensor.
+            AtlasError: If a hook point gives no [B, T, d] tensor, or lies in a block that was dropped.
         """
         kept: dict[str, Tensor] = {}
-        names = {point.name for point in hooks}
-        handles = [self._listen(point, kept, len(names)) for point in {p.name: p for p in hooks}.values()]
-        padded = not bool(mask.all())
-        mask = mask.clone()
-        mask[:, 0] = True  # a row of padding alone would attend to nothing, and its NaNs would spread
-        try:
-            if handles:
-                with torch.inference_mode():
-                    self._base(
-                        input_ids=ids.to(self.device, non_blocking=True),
-                        attention_mask=mask.long().to(self.device, non_blocking=True) if padded else None,
-                        use_cache=False,
-                    )
-        except _Enough:
-            pass
-        finally:
-            for handle in handles:
-                handle.remove()
-        for point in hooks:
-            value = kept.get(point.name)
+        points = {point.name: point for point in hooks}
+        for name in points:
+            self._blocks.check(name)
+        with ExitStack() as stack:
+            stack.enter_context(torch.inference_mode())
+            if self._autocast is not None:
+                stack.enter_context(torch.autocast(self.device.type, self._autocast))
+            stack.enter_context(self._blocks.running(list(points.values())))
+            for point in points.values():
+                stack.callback(self._listen(point, kept, len(points)).remove)
+            if points:
+                self._forward(ids, mask)
+        for name in points:
+            value = kept.get(name)
             if value is None or value.shape[:2] != ids.shape or value.dim() != 3:  # noqa: PLR2004  ([B, T, d])
                 found = "nothing" if value is None else f"a tensor {list(value.shape)}"
-                raise AtlasError(point.name, f"gives {found}, not [batch, tokens, width]", "choose another hook point")
+                raise AtlasError(name, f"gives {found}, not [batch, tokens, width]", "choose another hook point")
         return kept
 
     def unembedding(self) -> Tensor:
@@ -205,32 +229,21 @@ class LanguageModel:
     def final_norm_fold(self) -> FoldedNorm:
         """The final norm's effect on a direction, apart from its data-dependent length.
 
-        `nn.LayerNorm` says so itself. Others are probed in float32 with a large constant vector, which RMS
-        normalisation turns into ones: what comes out is the gain, whether the family writes `w` or `1 + w`.
-
         Raises:
             AtlasError: If the norm is not found, or is neither LayerNorm nor an RMS norm.
         """
-        norm = self._final_norm()
-        if isinstance(norm, nn.LayerNorm):
-            gain = torch.ones(self.d_model) if norm.weight is None else norm.weight.detach()
-            return FoldedNorm(gain.float(), centred=True)
-        with torch.inference_mode():
-            up = norm(torch.full((1, 1, self.d_model), PROBE, device=self.device)).float()[0, 0]
-            twice = norm(torch.full((1, 1, self.d_model), 2 * PROBE, device=self.device)).float()[0, 0]
-        steady = bool(torch.isfinite(up).all()) and torch.allclose(up, twice, rtol=1e-3)
-        if not steady or float(up.abs().max()) < SILENT:
-            raise AtlasError(type(norm).__name__, "a final norm that is neither LayerNorm nor RMSNorm")
-        return FoldedNorm(up.clone(), centred=False)
+        return fold(final_norm(self._base), self.d_model, self.device)
 
-    def _final_norm(self) -> nn.Module:
-        for path in NORMS:
-            try:
-                return self._base.get_submodule(path)
-            except AttributeError:
-                continue
-        known = ", ".join(NORMS)
-        raise AtlasError(type(self._base).__name__, "a family whose final norm is not found", f"known: {known}")
+    def _forward(self, ids: Tensor, mask: Tensor) -> None:
+        """One pass over the base model, which the last hook cuts short."""
+        hidden: Tensor | None = None
+        if self._sees_padding and not bool(mask.all()):
+            hidden = mask.long()
+            hidden[:, 0] = 1  # a row of padding alone would attend to nothing, and its NaNs would spread
+            hidden = hidden.to(self.device, non_blocking=True)
+        ids = ids.to(self.device, non_blocking=True)
+        with suppress(_Enough):
+            self._base(input_ids=ids, attention_mask=hidden, use_cache=False)
 
     def _listen(self, point: HookPoint, kept: dict[str, Tensor], wanted: int) -> Any:
         module = self._base.get_submodule(point.path)

@@ -1,39 +1,37 @@
 """Collect: corpus, model and dictionaries in, store out.
 
-Everything that can be wrong with the recipe is found before anything expensive begins: weights are read
-and checked, then the model is fetched, then the corpus is cut, then the pass runs.
+1. `prepare` loads and checks everything, and plans the passes.
+2. Each pass runs on the engine that the recipe names, and ends as one part on disk. A pass that is done
+   already, or in part, is not run again as far as it is done.
+3. `deposit` turns the parts into the store, which replaces the old one when it is whole.
 """
 
 from __future__ import annotations
 
 import hashlib
 import shutil
+from contextlib import ExitStack
 from dataclasses import replace
 
 import torch
 
-from atlas.config import Recipe
-from atlas.corpus import make_windows, token_bytes
-from atlas.corpus.fingerprint import fingerprint
-from atlas.dictionaries.base import Dictionary, check_fits
-from atlas.dictionaries.load import load_dictionary
-from atlas.engines import Job, ShardStore, run_local
-from atlas.engines.deposit import Keep, deposit
+from atlas.config import EXECUTION, Recipe
+from atlas.corpus import token_bytes
+from atlas.dictionaries.base import Dictionary
+from atlas.engines import Parts, State, Worker, run_local
+from atlas.engines.deposit import Deposit, Keep, Outcome, deposit
+from atlas.engines.state import Unfit
 from atlas.errors import AtlasError
-from atlas.model.fetch import FetchedModel, fetch_model
 from atlas.model.hooks import layer_of
-from atlas.model.lm import LanguageModel, pick_device
 from atlas.paths import Places
+from atlas.pipeline.prepare import Prepared, load_model, prepare, read_inputs
 from atlas.pipeline.report import Reporter
-from atlas.records import DictionaryRecord
-from atlas.stats import Accumulator
+from atlas.records import DictionaryRecord, UnfitRecord
 from atlas.store.atomic import atomic_folder, recover
 from atlas.store.manifest import FORMAT, CorpusEntry, Manifest, ModelEntry, read_manifest, verify_files
 from atlas.version import __version__
 
 STAGE = "collect"
-SECTIONS = ("model", "corpus", "dictionary", "collect")
-PASS_FORMAT = "pass 2"  # noqa: S105 (not a password) -- raise it when the same inputs would give other bytes
 
 
 def collect(recipe: Recipe, places: Places, report: Reporter, *, force: bool = False) -> bool:
@@ -42,55 +40,59 @@ def collect(recipe: Recipe, places: Places, report: Reporter, *, force: bool = F
     Raises:
         AtlasError: For anything foreseeable, before anything is replaced.
     """
-    dictionaries = [load_dictionary(section, recipe, places.cache) for section in recipe.dictionary]
-    fetched = fetch_model(recipe.model, places.cache, report.say, recipe.resolve)
-    inputs = _digest(
-        PASS_FORMAT, recipe.digest(*SECTIONS), fetched.digest, fingerprint(recipe), *(d.digest for d in dictionaries)
-    )
-    if not force and is_done(places, inputs):
+    inputs = read_inputs(recipe, places, report)
+    if not force and is_done(places, inputs.digest):
         _relabel(recipe, places)
         report.say(f"{STAGE}: nothing has changed")
         return False
-    if recipe.collect.threads:
-        torch.set_num_threads(recipe.collect.threads)
-    device = pick_device(recipe.collect.device)
-    model = LanguageModel.load(fetched.folder, recipe.model.dtype, device)
-    for dictionary in dictionaries:
-        check_fits(dictionary, model.d_model)
-        model.hook(dictionary.hook_point)
-    dictionaries = [d.to(device) for d in dictionaries]
-    if recipe.corpus.bos and model.bos_id is None:
-        raise AtlasError("corpus.bos", f"the tokenizer of {recipe.model.name} has no BOS token", "set bos = false")
-
-    with report.track("read the corpus", recipe.corpus.tokens, "tokens") as tick:
-        seen = 0
-
-        def progress(done: int, _total: int) -> None:
-            nonlocal seen
-            tick(done - seen, False)
-            seen = done
-
-        windows = make_windows(recipe, model.tokenizer, places.cache, progress)
-    settings = recipe.collect
-    job = Job(
-        model, dictionaries, windows, recipe.corpus.bos, settings.batch, settings.shard, settings.top, settings.sample
-    )
-    run = _digest(inputs, windows.digest(), device.type, str(torch.get_num_threads()))
-    with report.track("run the model and the dictionaries", len(windows.ids), "tokens") as tick:
-        accumulators = run_local(job, ShardStore(places.work, run), tick)
-
-    keep = Keep(settings.groups, settings.per_group, settings.logits, settings.neighbours, settings.across)
-    pieces = token_bytes(model.tokenizer)
-    pieces += [b""] * (model.vocab - len(pieces))  # rows of the unembedding that no token has
-    with (
-        report.track("logit effects and neighbours", sum(d.width for d in dictionaries), "features") as tick,
-        atomic_folder(places.store) as folder,
-    ):
-        files = deposit(job, accumulators, keep, pieces, folder, lambda n: tick(n, False))
-        manifest = _manifest(recipe, fetched, job, accumulators, device)
-        manifest.done(STAGE, inputs, **files).write(folder)
+    job = prepare(recipe, places, inputs)
+    with job.corpus:
+        passes = [_pass(recipe, places, job, number, report) for number in range(len(job.plan.shapes))]
+        settings = recipe.collect
+        keep = Keep(settings.groups, settings.per_group, settings.logits, settings.neighbours, settings.across)
+        pieces = token_bytes(job.model.tokenizer)
+        pieces += [b""] * (job.model.vocab - len(pieces))  # rows of the unembedding that no token has
+        width = sum(d.width for d in job.dictionaries)
+        with (
+            report.track("logit effects and neighbours", width, "features") as tick,
+            atomic_folder(places.store) as folder,
+        ):
+            dictionaries = [d.to(job.devices[0]) for d in job.dictionaries]
+            made = deposit(job.model, dictionaries, passes, job.corpus, keep, pieces, folder, lambda n: tick(n, False))
+            _manifest(recipe, job, made).done(STAGE, inputs.digest, **made.files).write(folder)
+    for dictionary, outcome in zip(job.dictionaries, made.outcomes, strict=True):
+        _tell_unfit(dictionary.id, outcome.unfit, report)
     shutil.rmtree(places.work, ignore_errors=True)
     return True
+
+
+def _pass(recipe: Recipe, places: Places, job: Prepared, number: int, report: Reporter) -> Parts:
+    """Run one pass, or what is left of it."""
+    shape = job.plan.shapes[number]
+    parts = Parts(places.work / f"pass-{number}", f"{job.run} {number}", shape)
+    state = parts.load()
+    for line in parts.refused:
+        report.say(f"{line}: computed again")
+    of = f" ({number + 1} of {len(job.plan.shapes)})" if len(job.plan.shapes) > 1 else ""
+    with ExitStack() as stack:
+        workers = []
+        for place, device in enumerate(job.devices):
+            model = job.model if place == 0 else load_model(recipe, job.inputs, device)
+            own = [d.to(device) for d in job.dictionaries]
+            worker = Worker(model, own, shape, bos=recipe.corpus.bos, state=state if place == 0 else State(shape))
+            workers.append(stack.enter_context(worker))
+        with report.track(f"run the model and the dictionaries{of}", recipe.corpus.tokens, "tokens") as tick:
+            run_local(workers, job.corpus, parts, recipe.collect.checkpoint, tick)
+    return parts
+
+
+def _tell_unfit(dictionary: str, unfit: Unfit, report: Reporter) -> None:
+    if unfit.positions:
+        some = ", ".join(map(str, unfit.first[:10])) + (", ..." if unfit.windows > 10 else "")  # noqa: PLR2004
+        report.say(
+            f"{dictionary}: {unfit.positions:,} positions in {unfit.windows:,} windows ({some}) are not finite and "
+            'in no statistic; try model.dtype = "float32", or look at the weights'
+        )
 
 
 def is_done(places: Places, inputs: str) -> bool:
@@ -122,24 +124,19 @@ def _relabel(recipe: Recipe, places: Places) -> None:
         changed.write(places.store)
 
 
-def _digest(*parts: str) -> str:
-    return hashlib.sha256("\n".join(parts).encode()).hexdigest()
-
-
-def _manifest(
-    recipe: Recipe, fetched: FetchedModel, job: Job, accumulators: list[Accumulator], device: torch.device
-) -> Manifest:
-    model, windows = job.model, job.windows
+def _manifest(recipe: Recipe, job: Prepared, made: Deposit) -> Manifest:
+    model, end = job.model, job.corpus.end
     fold = model.final_norm_fold()
+    skipped = {"device", "threads", *EXECUTION["collect"]}
     return Manifest(
         format=FORMAT,
         version=__version__,
         model=ModelEntry(
             id=recipe.model.id,
             name=recipe.model.name,
-            source=fetched.source,
-            fell_back=fetched.fell_back,
-            digest=fetched.digest,
+            source=job.inputs.fetched.source,
+            fell_back=job.inputs.fetched.fell_back,
+            digest=job.inputs.fetched.digest,
             tokenizer_digest=hashlib.sha256(model.tokenizer.backend_tokenizer.to_str().encode()).hexdigest(),
             dtype=recipe.model.dtype,
             layers=model.n_layers,
@@ -149,29 +146,33 @@ def _manifest(
             softcap=model.softcap,
         ),
         corpus=CorpusEntry(
-            digest=windows.digest(),
-            tokens=len(windows.ids),
-            windows=len(windows),
-            documents=len(windows.documents),
-            dropped=windows.dropped,
+            digest=end.digest,
+            tokens=end.tokens,
+            windows=end.windows,
+            documents=end.documents,
+            dropped=end.dropped,
             window=recipe.corpus.window,
             bos=recipe.corpus.bos,
             bos_id=model.bos_id if recipe.corpus.bos else None,
             seed=recipe.corpus.seed,
-            sources=list(windows.sources),
+            sources=end.sources,
         ),
         dictionaries=[
-            _dictionary(recipe, place, dictionary, accumulator)
-            for place, (dictionary, accumulator) in enumerate(zip(job.dictionaries, accumulators, strict=True))
+            _dictionary(recipe, place, dictionary, outcome)
+            for place, (dictionary, outcome) in enumerate(zip(job.dictionaries, made.outcomes, strict=True))
         ],
-        settings={k: v for k, v in recipe.collect.model_dump().items() if k not in {"device", "threads"}},
-        run={"device": device.type, "threads": str(torch.get_num_threads()), "torch": str(torch.__version__)},
+        settings={k: v for k, v in recipe.collect.model_dump().items() if k not in skipped} | {"batch": job.size.batch},
+        run={
+            "device": job.devices[0].type,
+            "threads": str(torch.get_num_threads()),
+            "torch": str(torch.__version__),
+        },
         stages={},
         files={},
     )
 
 
-def _dictionary(recipe: Recipe, place: int, dictionary: Dictionary, accumulator: Accumulator) -> DictionaryRecord:
+def _dictionary(recipe: Recipe, place: int, dictionary: Dictionary, outcome: Outcome) -> DictionaryRecord:
     return DictionaryRecord(
         model=recipe.model.id,
         id=dictionary.id,
@@ -181,9 +182,10 @@ def _dictionary(recipe: Recipe, place: int, dictionary: Dictionary, accumulator:
         architecture=dictionary.architecture,
         width=dictionary.width,
         d_model=dictionary.d_model,
-        tokens=accumulator.tokens,
-        firings=int(accumulator.totals.count.sum()),
-        alive=int((accumulator.totals.count > 0).sum()),
+        tokens=outcome.tokens,
+        firings=outcome.firings,
+        alive=outcome.alive,
+        unfit=UnfitRecord(outcome.unfit.positions, outcome.unfit.windows, tuple(outcome.unfit.first)),
         source=recipe.dictionary[place].source,
         digest=dictionary.digest,
         metadata={**dictionary.metadata, "apply_b_dec_to_input": str(dictionary.subtract_b_dec).lower()},

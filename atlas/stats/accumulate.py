@@ -1,36 +1,49 @@
-"""The accumulator of one dictionary: everything the collect pass keeps about its features.
+"""The accumulator of a block of features: everything the collect pass keeps about them.
 
-Memory is O(features x (k + m)), whatever the number of tokens. Algorithm of `update`:
+Memory is O(features x (k + m)), whatever the number of tokens. Algorithm of `update`, in which no step
+loops over features or tokens in Python:
 
 1. Counts, per-source counts, the log2 histogram and the maximum are added in place.
-2. Firings are grouped by (feature, window); the peak of each group is found.
-3. A group is a candidate top snippet only if its peak reaches the feature's bar (the k-th best context
-   so far), and a firing is a candidate for the sample only if its rank is below the feature's bar
-   (the m-th lowest so far). Almost nothing passes once the pass is under way.
-4. Candidates wait in a list; when they outnumber what is kept they are merged (`snippets.select_*`)
-   and the bars are raised.
+2. A firing can only lead to a top snippet if it reaches its feature's bar (the k-th best context so far);
+   of those that do, the peak of each (feature, window) becomes a candidate.
+3. A firing is a candidate for the sample if its rank does not exceed its feature's bar (the m-th lowest
+   so far). Almost nothing passes either bar once the pass is under way.
+4. Candidates wait (`waiting`); when they outnumber what is kept they are sorted in (`snippets.select_*`)
+   and the bars are moved.
 
 The bins of the histogram (`store.schema.edge`) are the top bits of a float32.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 import numpy as np
 
-from atlas.stats.firings import Batch, Firings, Float32, Int64, UInt64
-from atlas.stats.snippets import Kept, Rows, ragged, select_sample, select_top
+from atlas.stats.batch import HASH_BITS, Batch, Float32, Int64, UInt64, multipliers
+from atlas.stats.firings import CELLS_AT_MOST, Firings
+from atlas.stats.rows import Rows, starts_of
+from atlas.stats.snippets import FEATURES_AT_MOST, Kept, select_sample, select_top
+from atlas.stats.waiting import Candidates, Waiting
 from atlas.store.schema import BINS_PER_OCTAVE, OCTAVES
 
 BINS = (OCTAVES[1] - OCTAVES[0]) * BINS_PER_OCTAVE
-_PATIENCE = 50_000  # candidates that may wait before they are merged, at least
+PATIENCE = 1.0
+"""Candidates that may wait before they are sorted in, as a multiple of the rows that a table keeps."""
+
+HELD = 400_000
+"""Firings that a table's candidates may hold back, if the engine does not say."""
+
+_SHIFT = np.uint64(64 - HASH_BITS)
+_OPEN = np.uint64(2**HASH_BITS - 1)
+_LOWEST_BIN = (127 + OCTAVES[0]) * BINS_PER_OCTAVE
 
 
 def bin_of(values: Float32) -> Int64:
     """int64 [n]: the log2 histogram's bin of positive float32 values; what lies outside goes to the ends."""
     bins = (values.view(np.uint32) >> np.uint32(20)).astype(np.int64)
-    return np.clip(bins - (127 + OCTAVES[0]) * BINS_PER_OCTAVE, 0, BINS - 1)
+    bins -= _LOWEST_BIN
+    return np.clip(bins, 0, BINS - 1, out=bins)
 
 
 @dataclass
@@ -44,17 +57,26 @@ class Totals:
 
 
 class Accumulator:
-    """Statistics of one dictionary, mergeable with another's of the same shape.
+    """Statistics of a block of features, mergeable with another's of the same shape.
 
     Args:
         width: Number of features.
         sources: Number of corpus sources.
         top: Top snippets to keep, k.
         sample: Sampled firings to keep, m.
+        first: Index of the block's first feature in its dictionary.
+        held: Firings that candidates may hold back, 8 bytes each; has no influence on the result.
+
+    Raises:
+        ValueError: If the block is too wide.
     """
 
-    def __init__(self, width: int, sources: int, top: int, sample: int) -> None:
-        self.width, self.k, self.m = width, top, sample
+    def __init__(self, width: int, sources: int, top: int, sample: int, first: int = 0, held: int = HELD) -> None:
+        if width > FEATURES_AT_MOST:
+            msg = f"{width} features: a block has at most {FEATURES_AT_MOST}"
+            raise ValueError(msg)
+        self.width, self.k, self.m, self.first = width, top, sample, first
+        self._held = held
         self.tokens = 0
         self.totals = Totals(
             np.zeros(width, np.int64),
@@ -62,50 +84,61 @@ class Accumulator:
             np.zeros((width, BINS), np.int64),
             np.zeros(width, np.float32),
         )
-        self._top, self._sample = Rows.empty(), Rows.empty()
-        self._new_top: list[Rows] = []
-        self._new_sample: list[Rows] = []
-        self._top_bar = np.zeros(width, np.float32)
-        self._sample_bar: UInt64 = np.full(width, np.iinfo(np.uint64).max, np.uint64)
+        self._features = np.arange(width, dtype=np.int32)
+        self._multiplier = multipliers(np.arange(first, first + width))
+        self._reset()
 
-    def update(self, firings: Firings, batch: Batch, tokens: int) -> None:
-        """Add one micro-batch; `tokens` is the number of its positions that count."""
-        self.tokens += tokens
-        if not len(firings.feature):
+    def update(self, firings: Firings, batch: Batch) -> None:
+        """Add what the block did on one micro-batch.
+
+        Raises:
+            ValueError: If cells of this block and this many tokens cannot be numbered in 31 bits.
+        """
+        if self.width * batch.tokens >= CELLS_AT_MOST:
+            msg = f"{self.width} features x {batch.tokens} tokens are too many for one micro-batch"
+            raise ValueError(msg)
+        self.tokens += batch.tokens
+        if not len(firings):
             return
-        self._add_totals(firings, batch)
-        starts = firings.groups
-        length = np.diff(np.append(starts, len(firings.feature)))
-        self._add_top(firings, batch, starts, length)
-        self._add_sample(firings, batch, starts, length)
+        ends = np.searchsorted(firings.cells, self._features * batch.tokens + (batch.tokens - 1), "right")
+        counts = np.diff(ends, prepend=0)
+        feature = np.repeat(self._features, counts)
+        token = firings.cells - feature * batch.tokens
+        self._add_totals(firings, batch, feature, token, counts)
+        self._add_top(firings, batch, feature, token, counts)
+        self._add_sample(firings, batch, feature, token, counts)
 
     def merge(self, other: Accumulator) -> None:
-        """Add all that another accumulator has seen."""
+        """Add all that another accumulator of the same block has seen."""
         self.tokens += other.tokens
         self.totals.count += other.totals.count
         self.totals.source += other.totals.source
         self.totals.histogram += other.totals.histogram
         np.maximum(self.totals.max, other.totals.max, out=self.totals.max)
-        self._new_top += [other._top, *other._new_top]
-        self._new_sample += [other._sample, *other._new_sample]
-        self._compact_top()
-        self._compact_sample()
+        other.settle()
+        self._new_top.add_rows(other._top)
+        self._new_sample.add_rows(other._sample)
+        self.settle()
+
+    def settle(self) -> None:
+        """Sort in all candidates."""
+        self._settle_top()
+        self._settle_sample()
 
     def top(self) -> tuple[Rows, Kept]:
-        """The rows kept for top snippets, sorted, and which of them are to be shown."""
-        self._compact_top()
-        kept = select_top(self._top, self.k)
-        return self._top.take(kept.order), Kept(np.arange(len(kept.order)), kept.best, kept.repeats)
+        """Rows kept for top snippets, sorted by (feature, activation, window), and which of them are to be shown."""
+        self._settle_top()
+        rows = self._top.packed()
+        return rows, select_top(rows.feature, rows.value, rows.window, rows.key, self.k)
 
     def sample(self) -> Rows:
         """The uniform sample of firings, sorted by (feature, rank)."""
-        self._compact_sample()
-        return self._sample
+        self._settle_sample()
+        return self._sample.packed()
 
     def arrays(self) -> dict[str, np.ndarray]:
         """The whole state as named arrays, equal for equal sets of firings."""
-        self._compact_top()
-        self._compact_sample()
+        self.settle()
         used = np.flatnonzero(self.totals.histogram)
         state: dict[str, np.ndarray] = {
             "tokens": np.array([self.tokens], np.int64),
@@ -116,91 +149,91 @@ class Accumulator:
             "histogram_n": self.totals.histogram.ravel()[used],
         }
         for name, rows in (("top", self._top), ("sample", self._sample)):
-            state |= {f"{name}_{f.name}": getattr(rows, f.name) for f in fields(Rows)}
+            state |= {f"{name}_{column}": values for column, values in rows.arrays().items()}
         return state
 
     def restore(self, state: dict[str, np.ndarray]) -> None:
-        """Take over a state that `arrays` gave."""
+        """Take over a state that `arrays` gave; what was there is forgotten."""
         self.tokens = int(state["tokens"][0])
         histogram = np.zeros(self.width * BINS, np.int64)
         histogram[state["histogram_at"]] = state["histogram_n"]
         self.totals = Totals(
             state["count"].copy(), state["source"].copy(), histogram.reshape(self.width, BINS), state["max"].copy()
         )
-        self._top, self._sample = (
-            Rows(*(state[f"{name}_{f.name}"] for f in fields(Rows))) for name in ("top", "sample")
-        )
-        self._new_top, self._new_sample = [self._top], [self._sample]
-        self._top = self._sample = Rows.empty()
-        self._compact_top()
-        self._compact_sample()
+        self._reset()
+        for name, waiting in (("top", self._new_top), ("sample", self._new_sample)):
+            columns = {key.removeprefix(f"{name}_"): v for key, v in state.items() if key.startswith(f"{name}_")}
+            waiting.add_rows(Rows.of(**columns))
+        self.settle()
 
-    def _add_totals(self, firings: Firings, batch: Batch) -> None:
-        feature, totals = firings.feature, self.totals
-        totals.count += np.bincount(feature, minlength=self.width)
+    def _reset(self) -> None:
+        self._top, self._sample = Rows.empty(), Rows.empty()
+        self._new_top, self._new_sample = Waiting(self._held), Waiting(self._held)
+        self._top_bar = np.zeros(self.width, np.float32)
+        self._sample_bar: UInt64 = np.full(self.width, _OPEN)
+
+    def _add_totals(
+        self, firings: Firings, batch: Batch, feature: np.ndarray, token: np.ndarray, counts: Int64
+    ) -> None:
+        totals, value = self.totals, firings.value
+        totals.count += counts
         sources = totals.source.shape[1]
-        cells = feature * sources + batch.sources[firings.row]
+        cells = feature * np.int32(sources) + batch.source.take(token)
         totals.source += np.bincount(cells, minlength=totals.source.size).reshape(totals.source.shape)
-        np.add.at(totals.histogram.reshape(-1), feature * BINS + bin_of(firings.value), 1)
-        np.maximum.at(totals.max, feature, firings.value)
+        bins = bin_of(value)
+        bins += feature * np.int64(BINS)
+        np.add.at(totals.histogram.reshape(-1), bins, 1)
+        some = np.flatnonzero(counts)
+        peak = np.maximum.reduceat(value, (np.cumsum(counts) - counts)[some])
+        totals.max[some] = np.maximum(totals.max[some], peak)
 
-    def _add_top(self, firings: Firings, batch: Batch, starts: Int64, length: Int64) -> None:
-        peak = np.maximum.reduceat(firings.value, starts)
-        good = np.flatnonzero(peak >= self._top_bar[firings.feature[starts]])
-        if not len(good):
+    def _add_top(self, firings: Firings, batch: Batch, feature: np.ndarray, token: np.ndarray, counts: Int64) -> None:
+        value = firings.value
+        hits = np.flatnonzero(value >= np.repeat(self._top_bar, counts))
+        if not len(hits):
             return
-        group = np.repeat(np.arange(len(starts)), length)
-        hits = np.flatnonzero(firings.value == peak[group])
-        first = hits[np.searchsorted(group[hits], good)]  # the earliest position that reaches the peak
-        row, position = firings.row[first], firings.position[first]
-        key = batch.contexts(row, position)
-        self._new_top.append(_rows(firings, batch, first, key, starts[good], length[good]))
-        if sum(map(len, self._new_top)) > max(_PATIENCE, len(self._top)):
-            self._compact_top()
+        high = value[hits]
+        new = starts_of(feature[hits], batch.row[token[hits]])
+        starts = np.flatnonzero(new)
+        group = np.cumsum(new) - 1
+        best = np.flatnonzero(high == np.maximum.reduceat(high, starts)[group])
+        focus = hits[best[starts_of(group[best])]]  # the earliest position that reaches the peak
+        at = token[focus]
+        self._new_top.add(Candidates(batch, firings, focus, feature[focus], at, batch.context[at]))
+        if self._new_top.count > PATIENCE * self.width * self.k:
+            self._settle_top()
 
-    def _add_sample(self, firings: Firings, batch: Batch, starts: Int64, length: Int64) -> None:
-        rank = batch.sampling_ranks(firings)
-        good = np.flatnonzero(rank <= self._sample_bar[firings.feature])
-        if not len(good):
+    def _add_sample(
+        self, firings: Firings, batch: Batch, feature: np.ndarray, token: np.ndarray, counts: Int64
+    ) -> None:
+        rank = batch.hash.take(token)
+        rank *= np.repeat(self._multiplier, counts)
+        rank >>= _SHIFT
+        focus = np.flatnonzero(rank <= np.repeat(self._sample_bar, counts))
+        if not len(focus):
             return
-        group = np.searchsorted(starts, good, side="right") - 1
-        self._new_sample.append(_rows(firings, batch, good, rank[good], starts[group], length[group]))
-        if sum(map(len, self._new_sample)) > max(_PATIENCE, len(self._sample)):
-            self._compact_sample()
+        self._new_sample.add(Candidates(batch, firings, focus, feature[focus], token[focus], rank[focus]))
+        if self._new_sample.count > PATIENCE * self.width * self.m:
+            self._settle_sample()
 
-    def _compact_top(self) -> None:
-        if not self._new_top:
+    def _settle_top(self) -> None:
+        if not self._new_top.count:
             return
-        rows = Rows.join([self._top, *self._new_top])
-        kept = select_top(rows, self.k)
-        self._top, self._new_top = rows.take(kept.order), []
-        feature = self._top.feature[kept.best]
-        full = np.bincount(feature, minlength=self.width) >= self.k
+        feature, window, _, value, key = self._new_top.columns(self._top)
+        kept = select_top(feature, value, window, key, self.k)
+        self._top = self._new_top.take(self._top, kept.order)
+        best = self._top.feature[kept.best], self._top.value[kept.best]
+        full = np.bincount(best[0], minlength=self.width) >= self.k
         bar = np.full(self.width, np.inf, np.float32)
-        np.minimum.at(bar, feature, self._top.value[kept.best])
+        np.minimum.at(bar, *best)
         self._top_bar = np.where(full, bar, np.float32(0))
 
-    def _compact_sample(self) -> None:
-        if not self._new_sample:
+    def _settle_sample(self) -> None:
+        if not self._new_sample.count:
             return
-        rows = Rows.join([self._sample, *self._new_sample])
-        self._sample, self._new_sample = rows.take(select_sample(rows, self.m)), []
+        feature, window, position, _, key = self._new_sample.columns(self._sample)
+        self._sample = self._new_sample.take(self._sample, select_sample(feature, key, window, position, self.m))
         count = np.bincount(self._sample.feature, minlength=self.width)
         bar = np.zeros(self.width, np.uint64)
         np.maximum.at(bar, self._sample.feature, self._sample.key)
-        self._sample_bar = np.where(count >= self.m, bar, np.iinfo(np.uint64).max)
-
-
-def _rows(firings: Firings, batch: Batch, focus: Int64, key: UInt64, starts: Int64, length: Int64) -> Rows:
-    """Candidate rows for the firings at `focus`, each with its group's activations."""
-    flat = ragged(starts, np.arange(len(starts)), length)
-    return Rows(
-        firings.feature[focus],
-        batch.windows[firings.row[focus]],
-        firings.position[focus],
-        firings.value[focus],
-        key,
-        length,
-        firings.position[flat],
-        firings.value[flat],
-    )
+        self._sample_bar = np.where(count >= self.m, bar, _OPEN)

@@ -1,7 +1,6 @@
-"""Tables of candidate snippets: a row per (feature, window) with the activations of that window.
+"""Which snippets of a feature are kept: two rules, each a total order over rows.
 
-Two rules keep a table small, each a total order over rows, so that what survives does not depend on
-when or in which worker it was decided:
+What survives depends neither on when nor in which worker it was decided:
 
 - `select_top`: for every feature the `k` best *contexts* (by their best peak, then window id), each
   represented by its best window. Further windows of a kept context stay too, up to `REPEATS`, if
@@ -10,141 +9,90 @@ when or in which worker it was decided:
   windows that were dropped with it lie at or below the bar and would not count. Dropping early is exact.
 - `select_sample`: for every feature the `m` firings of lowest rank, a bottom-k sketch (Cohen and Kaplan
   2007): since ranks are hashes, a uniform sample without replacement.
+
+Sorting is what this costs. Feature, activation and window (12 + 20 + 32 bits: activations are rounded to
+12 significant bits, so 20 bits of a float32 say all) make one unsigned word whose order is the one that is
+wanted; so do feature and rank. numpy sorts words many times faster than several keys.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 import numpy as np
 
-from atlas.stats.firings import Float32, Int32, Int64, UInt64
+from atlas.stats.batch import HASH_BITS, Bool, Float32, Int64, UInt64
+from atlas.stats.rows import rank_in_groups, starts_of
 
 REPEATS = 9
 """Windows kept of one context: the best, and up to eight more that are only counted."""
 
+FEATURES_AT_MOST = 2 ** (64 - HASH_BITS)
+"""Features in a block."""
 
-@dataclass(frozen=True)
-class Rows:
-    """Parallel arrays, a row a snippet, with ragged activations.
-
-    Attributes:
-        feature: int64 [n].
-        window: int64 [n].
-        position: int32 [n], the token that the snippet stands for.
-        value: float32 [n], its activation.
-        key: uint64 [n], hash of the context (top snippets) or sampling rank (sample).
-        length: int64 [n], firings of the feature in the window that are kept with the row.
-        at: int32 [sum(length)], their positions, ascending in each row.
-        act: float32 [sum(length)], their values.
-    """
-
-    feature: Int64
-    window: Int64
-    position: Int32
-    value: Float32
-    key: UInt64
-    length: Int64
-    at: Int32
-    act: Float32
-
-    def __len__(self) -> int:
-        """Number of rows."""
-        return len(self.feature)
-
-    @staticmethod
-    def empty() -> Rows:
-        """No rows."""
-        i8, i4 = np.zeros(0, np.int64), np.zeros(0, np.int32)
-        f4 = np.zeros(0, np.float32)
-        return Rows(i8, i8, i4, f4, np.zeros(0, np.uint64), i8, i4, f4)
-
-    @staticmethod
-    def join(tables: list[Rows]) -> Rows:
-        """All rows of the tables, one after the other."""
-        return Rows(*(np.concatenate([getattr(t, f.name) for t in tables]) for f in fields(Rows)))
-
-    def take(self, order: Int64) -> Rows:
-        """The rows at `order`, in that order, with their activations."""
-        length = self.length[order]
-        flat = ragged(np.cumsum(self.length) - self.length, order, length)
-        return Rows(
-            self.feature[order],
-            self.window[order],
-            self.position[order],
-            self.value[order],
-            self.key[order],
-            length,
-            self.at[flat],
-            self.act[flat],
-        )
-
-
-def ragged(starts: Int64, order: Int64, length: Int64) -> Int64:
-    """Flat indices of the ragged parts `starts[order] .. + length`, one after the other."""
-    ends = np.cumsum(length)
-    return np.repeat(starts[order] - (ends - length), length) + np.arange(ends[-1] if len(ends) else 0)
-
-
-def rank_in_groups(new_group: np.ndarray) -> Int64:
-    """int64 [n]: place of each row in its group; `new_group` is True where a group begins."""
-    place = np.arange(len(new_group))
-    return place - np.maximum.accumulate(np.where(new_group, place, 0))
-
-
-def starts_of(*keys: np.ndarray) -> np.ndarray:
-    """Bool [n]: where any of the sorted keys differs from the row before."""
-    new = np.ones(len(keys[0]), bool)
-    if len(new):
-        new[1:] = np.logical_or.reduce([k[1:] != k[:-1] for k in keys])
-    return new
+_FEATURE, _VALUE, _WINDOW = np.uint64(HASH_BITS), np.uint64(32), np.uint64(12)
+_LARGEST = np.uint64(0xFFFFF)
 
 
 @dataclass(frozen=True)
 class Kept:
-    """What a selection keeps: `order` (rows, sorted), and for top snippets which are the best of their context."""
+    """What a selection keeps: `order` [n], rows by (feature, activation, window); which are the best of their context.
+
+    `repeats` [n] counts, at those rows, the other kept windows of the context (at most `REPEATS` - 1).
+    """
 
     order: Int64
-    best: np.ndarray
+    best: Bool
     repeats: Int64
 
 
-def select_top(rows: Rows, k: int) -> Kept:
-    """The rows worth keeping for top snippets, sorted by (feature, context's rank, own rank).
+def words(feature: np.ndarray, low: UInt64) -> UInt64:
+    """uint64 [n]: feature in the high bits, `low` (`HASH_BITS` bits) below."""
+    return (feature.astype(np.uint64) << _FEATURE) | low
 
-    Returns:
-        Kept: `best` [n] marks each context's first row; `repeats` [n] counts, at those rows, the other
-        kept windows of the context (at most `REPEATS` - 1).
+
+def select_top(feature: np.ndarray, value: Float32, window: np.ndarray, context: UInt64, k: int) -> Kept:
+    """The rows worth keeping for top snippets.
+
+    Args:
+        feature: Integers [n], below `FEATURES_AT_MOST`.
+        value: float32 [n], positive, rounded to 12 significant bits.
+        window: Unsigned integers [n]; no (feature, window) comes twice.
+        context: uint64 [n], hashes of `HASH_BITS` bits.
+        k: Contexts to keep a feature.
     """
-    if not len(rows):
-        none = np.zeros(0, np.int64)
-        return Kept(none, np.zeros(0, bool), none)
-    # 1. Within a context, best window first; beyond REPEATS nothing more is counted.
-    order = np.lexsort((rows.window, -rows.value, rows.key, rows.feature))
-    first = starts_of(rows.feature[order], rows.key[order])
-    keep = rank_in_groups(first) < REPEATS
-    order, first = order[keep], first[keep]
+    bits = (np.ascontiguousarray(value).view(np.uint32) >> np.uint32(12)).astype(np.uint64)
+    order = np.argsort(words(feature, ((_LARGEST - bits) << _VALUE) | window.astype(np.uint64)))
+    feature, value, context = feature[order], value[order], context[order]
+    # 1. Rows of one context next to each other, the best window first; beyond REPEATS nothing more is counted.
+    together = words(feature, context)
+    groups = np.argsort(together, kind="stable")
+    new = starts_of(together[groups])
+    nth = np.empty(len(order), np.int64)
+    nth[groups] = rank_in_groups(new)
     # 2. Rank contexts of a feature by their best window; the k-th sets the bar for repeats too.
-    context = np.cumsum(first) - 1
-    lead = order[first]
-    by_rank = np.lexsort((rows.window[lead], -rows.value[lead], rows.feature[lead]))
-    place = np.empty(len(lead), np.int64)
-    place[by_rank] = rank_in_groups(starts_of(rows.feature[lead[by_rank]]))
-    bar = np.full(int(rows.feature.max()) + 1, -np.inf, np.float32)
-    last = lead[place == k - 1]
-    bar[rows.feature[last]] = rows.value[last]
-    keep = (place[context] < k) & (first | (rows.value[order] > bar[rows.feature[order]]))
-    order, first, context = order[keep], first[keep], context[keep]
-    # 3. Sort for reading, and count.
-    again = np.lexsort((rows.window[order], -rows.value[order], place[context], rows.feature[order]))
-    order, context = order[again], context[again]
-    best = starts_of(context)
-    repeats = np.zeros(len(order), np.int64)
-    repeats[best] = np.bincount(np.cumsum(best) - 1)[np.arange(int(best.sum()))] - 1
-    return Kept(order, best, repeats)
+    lead = nth == 0
+    leads = np.flatnonzero(lead)
+    place = rank_in_groups(starts_of(feature[leads]))
+    bar = np.full(FEATURES_AT_MOST, -np.inf, np.float32)
+    last = leads[place == k - 1]
+    bar[feature[last]] = value[last]
+    of_row = np.empty(len(order), np.int64)
+    of_row[leads] = place
+    of_row[groups] = np.repeat(of_row[groups[new]], np.diff(np.append(np.flatnonzero(new), len(order))))
+    keep = (of_row < k) & (nth < REPEATS) & (lead | (value > bar[feature]))
+    # 3. Count what is kept of each context.
+    kept = keep[groups]
+    counted = np.zeros(len(order), np.int64)
+    counted[groups[new]] = np.add.reduceat(kept, np.flatnonzero(new), dtype=np.int64) - 1 if len(order) else 0
+    return Kept(order[keep], lead[keep], np.where(lead, counted, 0)[keep])
 
 
-def select_sample(rows: Rows, m: int) -> Int64:
-    """The rows of lowest rank, `m` a feature, sorted by (feature, rank)."""
-    order = np.lexsort((rows.key, rows.feature))
-    return order[rank_in_groups(starts_of(rows.feature[order])) < m] if len(order) else order
+def select_sample(feature: np.ndarray, rank: UInt64, window: np.ndarray, position: np.ndarray, m: int) -> Int64:
+    """The rows of lowest rank, `m` a feature, sorted by (feature, rank); equal ranks by window, then position."""
+    word = words(feature, rank)
+    order = np.argsort(word)
+    in_order = word[order]
+    if (in_order[1:] == in_order[:-1]).any():  # once in 2**52 pairs
+        order = np.lexsort((position, window, word))
+    return order[rank_in_groups(starts_of(feature[order])) < m] if len(order) else order

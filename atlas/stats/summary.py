@@ -8,13 +8,13 @@ lowest rank are shown, at most one a window: again a uniform choice, never "the 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 
 from atlas.stats.accumulate import Accumulator, Totals
-from atlas.stats.firings import Float32, Int64
-from atlas.stats.snippets import Rows, rank_in_groups, starts_of
+from atlas.stats.batch import Float32, Int64
+from atlas.stats.rows import Rows, rank_in_groups, starts_of
 from atlas.store.schema import INTERVAL, QUANTILE, TOP
 
 
@@ -76,7 +76,7 @@ def summarise(accumulator: Accumulator, groups: int, per_group: int) -> Summary:
         _bounds(sample, quantile, width, groups),
         np.bincount(cells + quantile, minlength=width * groups).reshape(width, groups),
         np.bincount(cells + interval, minlength=width * groups).reshape(width, groups),
-        rows.take(order),
+        rows.take(order).packed(),
         kinds[order],
         group[order],
         rank[order],
@@ -114,3 +114,17 @@ def _bounds(sample: Rows, group: Int64, width: int, groups: int) -> Float32:
     np.minimum.at(low, cell, sample.value)
     np.maximum.at(high, cell, sample.value)
     return np.stack([np.where(np.isinf(low), np.float32(0), low), high], axis=1).reshape(width, groups, 2)
+
+
+def join(parts: list[Summary]) -> Summary:
+    """The summary of a dictionary from those of its blocks, in the order of their features."""
+    firsts = np.cumsum([0, *(len(p.totals.count) for p in parts)])
+    rows = Rows.join(
+        [replace(p.rows, feature=p.rows.feature + np.int32(f)) for p, f in zip(parts, firsts, strict=False)]
+    )
+    totals = Totals(*(np.concatenate([getattr(p.totals, f.name) for p in parts]) for f in fields(Totals)))
+    skip = {"tokens", "totals", "rows"}
+    columns = {
+        f.name: np.concatenate([getattr(p, f.name) for p in parts]) for f in fields(Summary) if f.name not in skip
+    }
+    return Summary(tokens=parts[0].tokens, totals=totals, rows=rows, **columns)

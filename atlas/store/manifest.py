@@ -12,7 +12,7 @@ from atlas.errors import AtlasError
 from atlas.records import DictionaryRecord, SourceRecord
 from atlas.store.atomic import file_digest, write_bytes
 
-FORMAT = 1
+FORMAT = 2
 NAME = "manifest.json"
 
 
@@ -36,7 +36,7 @@ class ModelEntry(BaseModel):
 
 
 class CorpusEntry(BaseModel):
-    """The text that was read. `dropped` counts windows left out because they were too short."""
+    """The text that was read. `dropped` counts what was left out, by reason."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -44,7 +44,7 @@ class CorpusEntry(BaseModel):
     tokens: int
     windows: int
     documents: int
-    dropped: int
+    dropped: dict[str, int]
     window: int
     bos: bool
     bos_id: int | None
@@ -62,7 +62,7 @@ class Manifest(BaseModel):
     model: ModelEntry
     corpus: CorpusEntry
     dictionaries: list[DictionaryRecord]
-    settings: dict[str, int | str]
+    settings: dict[str, bool | int | str]
     run: dict[str, str]
     stages: dict[str, str]
     files: dict[str, str]

@@ -41,3 +41,23 @@ def recipe(tmp_path):
         )
 
     return make
+
+
+@pytest.fixture
+def corpus(recipe, tmp_path):
+    """A recipe of two parts: thirty documents of verse, three of code."""
+
+    def make(**settings: object) -> Recipe:
+        for n in range(30):
+            (tmp_path / f"verse-{n:02}.txt").write_text(f"the cat {n} sat on the mat\n" * (n + 1))
+        for n in range(3):
+            (tmp_path / f"code-{n}.py").write_text("def cat(self):\n    return 猫\n" * (n + 3), "utf-8")
+        return recipe(("verse", "file:verse-*.txt"), ("code", "file:code-*.py"), **settings)
+
+    return make
+
+
+@pytest.fixture
+def small(monkeypatch):
+    """Chunks of a few windows, so that a small corpus has many."""
+    monkeypatch.setattr("atlas.corpus.chunks.CHUNK", 200)

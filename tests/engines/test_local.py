@@ -8,15 +8,15 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 import atlas
 from atlas.config import load
-from atlas.corpus import make_windows
-from atlas.engines import ShardStore
+from atlas.corpus import read_all
 
 
 @pytest.fixture(scope="module")
-def plain(tiny):
+def plain(tiny, tmp_path_factory):
     """Activations of every dictionary on every window, float64 sums aside: [windows][tokens, width]."""
     model = AutoModelForCausalLM.from_pretrained(tiny.folder / "model", dtype=torch.float32).eval()
-    windows = make_windows(load(tiny.recipe), AutoTokenizer.from_pretrained(tiny.folder / "model"), tiny.out / "cache")
+    tokenizer = AutoTokenizer.from_pretrained(tiny.folder / "model")
+    (windows,) = read_all(load(tiny.recipe), tokenizer, tiny.out / "cache", tmp_path_factory.mktemp("corpus"), 2)
     acts = {"1-res-600": [], "0-res-24": []}
     margins = {"1-res-600": 0, "0-res-24": 0}
     weights = {
@@ -69,20 +69,3 @@ def test_one_source_fires_what_the_others_do_not(tiny, plain):
                 if windows.source[w] == place
             )
             assert abs(n - feature.sources[source]) <= 1
-
-
-def test_shards_of_another_pass_or_damaged_ones_are_not_read(tmp_path):
-    state = {"a": np.arange(5), "b": np.ones((2, 2), np.float32)}
-    mine = ShardStore(tmp_path, "run 1")
-    mine.save(3, state)
-    assert all(np.array_equal(mine.load(3)[k], v) for k, v in state.items())
-    assert mine.load(4) is None
-    assert ShardStore(tmp_path, "run 2").load(3) is None
-    mine.path(3).rename(mine.path(4))
-    assert mine.load(4) is None, "swapped"
-    data = bytearray(mine.path(4).read_bytes())
-    mine.path(3).write_bytes(data[:-3])
-    assert mine.load(3) is None, "truncated"
-    data[-1] ^= 1
-    mine.path(3).write_bytes(data)
-    assert mine.load(3) is None, "a bit flipped"

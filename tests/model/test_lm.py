@@ -12,6 +12,7 @@ from torch import nn
 from atlas.errors import AtlasError
 from atlas.model.hooks import blocks_path
 from atlas.model.lm import LanguageModel, pick_device
+from atlas.model.norm import final_norm
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -32,7 +33,7 @@ def test_residual_stream_equals_output_hidden_states(lm: LanguageModel) -> None:
         if i < 3:
             torch.testing.assert_close(got[f"blocks.{i}.hook_resid_post"], wanted[i + 1])
     # transformers reports the last one after the final norm.
-    torch.testing.assert_close(lm._final_norm()(got["blocks.3.hook_resid_post"]), wanted[4])
+    torch.testing.assert_close(final_norm(lm._base)(got["blocks.3.hook_resid_post"]), wanted[4])
 
 
 def test_what_is_added_adds_up(lm: LanguageModel) -> None:
@@ -63,11 +64,48 @@ def test_padding_changes_nothing(lm: LanguageModel) -> None:
     assert torch.equal(padded[1, :5], lm.run(other, MASK, [point])[point.name][1, :5])
 
 
+def test_with_and_without_a_mask_real_positions_are_alike(lm: LanguageModel) -> None:
+    point = lm.hook("blocks.3.hook_resid_post")
+    for mask in (WHOLE, MASK):
+        unmasked = lm.run(IDS, mask, [point])[point.name]
+        lm._sees_padding = True
+        padded = lm.run(IDS, mask, [point])[point.name]
+        lm._sees_padding = False
+        torch.testing.assert_close(unmasked[mask], padded[mask])
+        wanted: list[torch.Tensor] = []
+        block = lm._base.get_submodule(point.path)
+        handle = block.register_forward_hook(lambda _block, _inputs, out, to=wanted: to.append(out))
+        with torch.no_grad():
+            lm._base(input_ids=IDS, attention_mask=mask.long(), use_cache=False)
+        handle.remove()
+        given = wanted[0] if isinstance(wanted[0], torch.Tensor) else wanted[0][0]
+        torch.testing.assert_close(unmasked[mask], given[mask])
+
+
+def test_families_that_no_test_knows_are_handed_the_mask(tiny: SimpleNamespace) -> None:
+    lm = LanguageModel(tiny.transformer("llama"), tiny.tokenizer())
+    given: list[object] = []
+    lm._base.register_forward_pre_hook(lambda _base, _inputs, named: given.append(named), with_kwargs=True)
+    point = lm.hook("blocks.0.hook_resid_post")
+    for sees in (False, True):
+        lm._sees_padding = sees
+        for mask in (WHOLE, MASK):
+            lm.run(IDS, mask, [point])
+    masks = [named["attention_mask"] for named in given]
+    assert masks[:3] == [None] * 3
+    assert masks[3].tolist() == MASK.long().tolist()
+
+
+def test_a_soft_cap_on_attention_is_not_lost(lm: LanguageModel, family: str) -> None:
+    assert lm.lm.config._attn_implementation == ("eager" if family == "gemma2" else "sdpa")
+
+
 def test_a_row_of_padding_is_harmless(lm: LanguageModel) -> None:
     point = lm.hook("blocks.3.hook_resid_post")
     mask = torch.stack([WHOLE[0], torch.zeros(8, dtype=torch.bool)])
-    got = lm.run(IDS, mask, [point])[point.name]
-    assert torch.isfinite(got).all()
+    for sees in (True, False):
+        lm._sees_padding = sees
+        assert torch.isfinite(lm.run(IDS, mask, [point])[point.name]).all()
     assert not mask[1].any(), "the caller's mask is left alone"
 
 
@@ -98,15 +136,15 @@ def test_runs_twice_alike_and_without_gradients(lm: LanguageModel) -> None:
 
 def test_final_norm_fold_equals_the_formula(lm: LanguageModel, family: str) -> None:
     fold = lm.final_norm_fold()
-    weight = lm._final_norm().weight.detach()
+    weight = final_norm(lm._base).weight.detach()
     wanted = 1 + weight if family.startswith("gemma") else weight
     torch.testing.assert_close(fold.scale, wanted)
     assert fold.centred is (family in ("gpt2", "gpt_neox"))
     # The definition: the norm of x is its (centred) direction times the gain, over a length, plus a bias.
     x = torch.randn(5, 16)
     direction = (x - x.mean(-1, keepdim=True) if fold.centred else x) * fold.scale
-    bias = getattr(lm._final_norm(), "bias", None)
-    normed = lm._final_norm()(x).detach() - (0 if bias is None else bias.detach())
+    bias = getattr(final_norm(lm._base), "bias", None)
+    normed = final_norm(lm._base)(x).detach() - (0 if bias is None else bias.detach())
     torch.testing.assert_close(torch.cosine_similarity(normed, direction), torch.ones(5))
 
 

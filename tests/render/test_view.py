@@ -53,7 +53,7 @@ MANIFEST = Manifest(
     version="0",
     model=ModelEntry(id="m", name="Model", source="hf://org/m", fell_back=False, digest="a", tokenizer_digest="b",
                      dtype="float32", layers=18, d_model=8, vocabulary=9, final_norm="RMSNorm", softcap=None),
-    corpus=CorpusEntry(digest="c", tokens=200_000, windows=10, documents=2, dropped=0, sources=SOURCES, **WINDOW),
+    corpus=CorpusEntry(digest="c", tokens=200_000, windows=10, documents=2, dropped={}, sources=SOURCES, **WINDOW),
     dictionaries=[DICTIONARY, OTHER], settings={}, run={"device": "cpu", "torch": "2"}, stages={}, files={},
 )  # fmt: skip
 CONTEXT = Context(AtlasSection(id="a", title="Atlas", url="https://x.org/a/"), MANIFEST, lambda *_: Name("", "none"))

@@ -47,7 +47,7 @@ def splitmix(x: int) -> int:
 
 def rank(feature: int, window: int, position: int) -> int:
     """A firing's place in the lottery for the sample."""
-    return splitmix(splitmix(window << 16 | position) ^ splitmix(feature))
+    return (splitmix(window << 16 | position) * (splitmix(feature) | 1) & WORD) >> 12
 
 
 def count(windows: list[Window], feature: int) -> int:

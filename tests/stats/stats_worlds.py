@@ -47,13 +47,14 @@ class Plan:
     restored: tuple[bool, ...]
     order: tuple[int, ...]
     into: tuple[int, ...]
-    patience: int
+    patience: float
+    held: int
 
 
 WORKERS, BATCHES = 4, 5
 
 
-def _plan(seed: int, patience: int) -> Plan:
+def _plan(seed: int, patience: float) -> Plan:
     chance = random.Random(seed)  # noqa: S311
     return Plan(
         batch=tuple(chance.randrange(BATCHES) for _ in range(MOST)),
@@ -63,44 +64,45 @@ def _plan(seed: int, patience: int) -> Plan:
         order=tuple(chance.sample(range(WORKERS), WORKERS)),
         into=tuple(chance.randrange(WORKERS + 1) for _ in range(WORKERS)),
         patience=patience,
+        held=chance.choice([0, 5, 10**6]),
     )
 
 
 def plans() -> st.SearchStrategy[Plan]:
     """Any split into micro-batches over any workers, merged in any order and tree."""
-    return st.builds(_plan, st.integers(0, 10**6), st.sampled_from([-1, 2, 50_000]))
+    return st.builds(_plan, st.integers(0, 10**6), st.sampled_from([0, 0.3, 1, 50]))
 
 
-ONE_BATCH = Plan((0,) * MOST, (0,) * BATCHES, (0,) * BATCHES, (False,) * WORKERS, (0, 1, 2, 3), (0,) * WORKERS, 50_000)
+ONE_BATCH = Plan(
+    (0,) * MOST, (0,) * BATCHES, (0,) * BATCHES, (False,) * WORKERS, (0, 1, 2, 3), (0,) * WORKERS, 50_000, 10**6
+)
 
 
 def feed(accumulator: Accumulator, windows: list[Window], padding: int = 0) -> None:
     """One micro-batch."""
     length = max((len(w.tokens) for w in windows), default=1) + padding
     ids = np.full((len(windows), length), -1, np.int32)
-    dense = np.zeros((len(windows), length, accumulator.width), np.float32)
+    dense = np.zeros((accumulator.width, len(windows), length), np.float32)
     for row, window in enumerate(windows):
         ids[row, : len(window.tokens)] = window.tokens
         for (feature, position), value in window.fires.items():
-            dense[row, position, feature] = value
-    counts = ids >= 0
-    rows, positions = np.nonzero(counts)
-    flat = dense[counts].reshape(-1)
-    cells = np.flatnonzero(flat)
-    firings = Firings.from_cells(cells, flat[cells], rows, positions.astype(np.int32), accumulator.width)
+            dense[feature, row, position] = value
+    counted = ids >= 0
     sources = np.array([w.source for w in windows], np.int64)
-    batch = Batch(np.array([w.id for w in windows], np.int64), sources, ids)
-    accumulator.update(firings, batch, int(counts.sum()))
+    batch = Batch.of(np.array([w.id for w in windows], np.int64), sources, ids, counted)
+    flat = dense[:, counted].reshape(-1)
+    cells = np.flatnonzero(flat)
+    accumulator.update(Firings.of(cells, flat[cells]), batch)
 
 
 def run(windows: list[Window], k: int, m: int, plan: Plan = ONE_BATCH) -> Accumulator:
     """The corpus through accumulators as the plan says."""
 
     def new() -> Accumulator:
-        return Accumulator(FEATURES, SOURCES, k, m)
+        return Accumulator(FEATURES, SOURCES, k, m, held=plan.held)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(accumulate, "_PATIENCE", plan.patience)
+        patch.setattr(accumulate, "PATIENCE", plan.patience)
         workers = [new() for _ in range(WORKERS)]
         for number in range(BATCHES):
             part = [w for w in windows if plan.batch[w.id] == number]

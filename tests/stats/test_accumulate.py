@@ -12,7 +12,7 @@ from stats_worlds import DEAD, FEATURES, SOURCES, Plan, corpora, feed, plans, ru
 
 from atlas.stats import Accumulator, accumulate
 from atlas.stats.accumulate import BINS, bin_of
-from atlas.stats.snippets import Rows
+from atlas.stats.rows import Rows
 from atlas.store.schema import edge
 
 SMALL = st.integers(1, 4)
@@ -20,9 +20,8 @@ SMALL = st.integers(1, 4)
 
 def shown(rows: Rows, repeats: np.ndarray | None = None) -> list[tuple[int, Shown]]:
     """Rows as the reference writes them, each with its feature."""
-    starts = np.cumsum(rows.length) - rows.length
     out = []
-    for i, (start, n) in enumerate(zip(starts.tolist(), rows.length.tolist(), strict=True)):
+    for i, (start, n) in enumerate(zip(rows.start.tolist(), rows.length.tolist(), strict=True)):
         part = slice(start, start + n)
         fires = tuple(zip(rows.at[part].tolist(), rows.act[part].tolist(), strict=True))
         extra = 0 if repeats is None else int(repeats[i])
@@ -97,10 +96,10 @@ def test_a_restored_state_goes_on_as_if_it_had_not_stopped(windows: list[Window]
     assert state(second) == state(whole)
 
 
-@pytest.mark.parametrize("patience", [-1, 50_000])
+@pytest.mark.parametrize("patience", [0, 50])
 @pytest.mark.parametrize("reverse", [False, True])
 def test_a_context_that_was_evicted_comes_back(monkeypatch: pytest.MonkeyPatch, patience: int, reverse: bool) -> None:
-    monkeypatch.setattr(accumulate, "_PATIENCE", patience)
+    monkeypatch.setattr(accumulate, "PATIENCE", patience)
     windows = line(("a", 4.0), ("a", 3.0), ("b", 5.0), ("c", 6.0), ("a", 7.0), ("a", 6.0), ("a", 6.5))
     accumulator = Accumulator(FEATURES, SOURCES, 2, 1)
     for window in reversed(windows) if reverse else windows:
@@ -108,11 +107,11 @@ def test_a_context_that_was_evicted_comes_back(monkeypatch: pytest.MonkeyPatch, 
     assert [(row.window, row.value, row.repeats) for _, row in best(accumulator)] == [(4, 7.0, 1), (3, 6.0, 0)]
 
 
-@pytest.mark.parametrize("patience", [-1, 50_000])
+@pytest.mark.parametrize("patience", [0, 50])
 def test_nine_windows_of_a_context_are_told_from_eight_but_not_from_ten(
     monkeypatch: pytest.MonkeyPatch, patience: int
 ) -> None:
-    monkeypatch.setattr(accumulate, "_PATIENCE", patience)
+    monkeypatch.setattr(accumulate, "PATIENCE", patience)
     for copies, repeats in ((1, 0), (8, 7), (9, 8), (10, 8), (30, 8)):
         accumulator = Accumulator(FEATURES, SOURCES, 2, 1)
         for window in line(*[("a", 2.0)] * copies, ("b", 1.0)):
@@ -121,12 +120,11 @@ def test_nine_windows_of_a_context_are_told_from_eight_but_not_from_ten(
 
 
 def test_memory_is_bounded_by_k_and_m(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(accumulate, "_PATIENCE", 10)
+    monkeypatch.setattr(accumulate, "PATIENCE", 1)
     accumulator = Accumulator(FEATURES, SOURCES, 2, 3)
     for i in range(300):
         feed(accumulator, [Window(i, 0, (i, i + 1), {(0, 0): 1.0 + i % 7, (0, 1): 1.0})])
-    waiting = [len(r) for r in (*accumulator._new_top, *accumulator._new_sample)]
-    assert sum(waiting) <= 2 * 12
+    assert max(accumulator._new_top.count, accumulator._new_sample.count) <= 12
     arrays = accumulator.arrays()
     assert len(arrays["top_feature"]) == 2
     assert len(arrays["sample_feature"]) == 3

@@ -1,9 +1,11 @@
-"""Firings: rounding is exact, the sparse form is the dense one, ranks and contexts are what they say."""
+"""Micro-batches and firings: rounding is exact, tokens are where they are, ranks and contexts are what they say."""
 
 from __future__ import annotations
 
 import math
+from dataclasses import fields, replace
 from fractions import Fraction
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -13,8 +15,9 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from stats_reference import Window
 
-from atlas.stats import Batch, Firings, round_significant
-from atlas.stats.firings import mix
+from atlas.stats import Accumulator, Batch, Firings, round_significant
+from atlas.stats.batch import contexts, mix
+from atlas.stats.snippets import select_sample
 
 
 def _floats(least_exponent: int) -> st.SearchStrategy[float]:
@@ -71,32 +74,51 @@ def test_zero_stays_zero_and_the_input_stays_as_it_was() -> None:
     assert (values == before).all()
 
 
-MATRICES = hnp.arrays(
-    np.float32,
-    hnp.array_shapes(min_dims=2, max_dims=2, max_side=9),
-    elements=st.sampled_from([0.0, 0.0, 1.0, 2.5, 1 / 3]).map(np.float32),
-)
-
-
-@given(MATRICES, st.lists(st.integers(1, 4), min_size=9, max_size=9))
-def test_firings_are_the_cells_that_are_not_zero(dense: np.ndarray, lengths: list[int]) -> None:
-    places = [(row, position) for row, n in enumerate(lengths) for position in range(n)][: len(dense)]
-    rows, positions = np.array(places, np.int64).T
-    cells = np.flatnonzero(dense.reshape(-1))
-    made = Firings.from_cells(cells, dense.reshape(-1)[cells], rows, positions.astype(np.int32), dense.shape[1])
-    feature, token = np.nonzero(dense.T)
-    assert made.feature.tolist() == feature.tolist()
-    assert list(zip(made.row.tolist(), made.position.tolist(), strict=True)) == [places[t] for t in token]
-    assert made.value.tolist() == round_significant(np.ascontiguousarray(dense.T[feature, token])).tolist()
-    assert (made.position.dtype, made.value.dtype) == (np.int32, np.float32)
-    keys = list(zip(made.feature.tolist(), made.row.tolist(), strict=True))
-    assert made.groups.tolist() == [i for i, key in enumerate(keys) if i == 0 or key != keys[i - 1]]
+def random_places(widths: list[int]) -> tuple[np.ndarray, np.ndarray]:
+    """Token ids [b, t] of windows of these lengths, and which positions count."""
+    ids = np.full((len(widths), max(widths)), -1, np.int32)
+    for row, width in enumerate(widths):
+        ids[row, :width] = np.arange(width) % 3
+    return ids, ids >= 0
 
 
 def batch(windows: list[int], width: int) -> Batch:
-    return Batch(
-        np.array(windows, np.int64), np.zeros(len(windows), np.int64), np.zeros((len(windows), width), np.int32)
-    )
+    ids, counted = random_places([width] * len(windows))
+    return Batch.of(np.array(windows, np.int64), np.zeros(len(windows), np.int64), ids, counted)
+
+
+def ranks(of: Batch, feature: int) -> np.ndarray:
+    """The ranks that an accumulator of one feature gives all tokens, in order of the tokens."""
+    accumulator = Accumulator(1, 1, 1, of.tokens, first=feature)
+    accumulator.update(Firings.of(np.arange(of.tokens), np.ones(of.tokens, np.float32)), of)
+    rows = accumulator.sample()
+    order = np.lexsort((rows.position, rows.window))
+    return rows.key[order]
+
+
+@given(st.lists(st.integers(1, 6), min_size=1, max_size=6), st.data())
+def test_a_batch_knows_row_position_and_source_of_every_token_that_counts(widths, data) -> None:
+    ids, counted = random_places(widths)
+    counted &= data.draw(hnp.arrays(bool, counted.shape))
+    sources = np.arange(len(widths)) + 10
+    made = Batch.of(np.arange(len(widths)) + 5, sources, ids, counted)
+    places = list(zip(*(a.tolist() for a in np.nonzero(counted)), strict=True))
+    assert list(zip(made.row.tolist(), made.position.tolist(), strict=True)) == places
+    assert made.source.tolist() == [10 + row for row, _ in places]
+    assert made.tokens == len(places)
+    rows = [[i for i, (r, _) in enumerate(places) if r == row] for row in range(len(widths))]
+    assert [list(range(a, b)) for a, b in pairwise(made.starts.tolist())] == rows
+    bad = data.draw(hnp.arrays(bool, made.tokens))
+    less = made.without(bad)
+    left = Batch.of(made.windows, sources, ids, _less(counted, bad))
+    for field in fields(Batch):
+        assert np.array_equal(getattr(less, field.name), getattr(left, field.name)), field.name
+
+
+def _less(counted: np.ndarray, bad: np.ndarray) -> np.ndarray:
+    out = counted.copy()
+    out[counted] = ~bad
+    return out
 
 
 def test_the_hash_is_splitmix64() -> None:
@@ -105,26 +127,36 @@ def test_the_hash_is_splitmix64() -> None:
     assert [int(x) for x in mix(states)] == [by_hand.splitmix(int(x)) for x in states]
 
 
-@given(st.sets(st.integers(0, 2**40), min_size=1, max_size=20), st.integers(1, 200), st.integers(0, 2**20))
-def test_ranks_are_distinct_for_a_feature_and_do_not_know_the_batch(ids: set[int], width: int, feature: int) -> None:
-    whole = batch(sorted(ids), width)
-    row, position = (a.reshape(-1) for a in np.indices(whole.ids.shape))
-    firings = Firings(np.full(len(row), feature), row, position.astype(np.int32), np.ones(len(row), np.float32))
-    ranks = whole.sampling_ranks(firings)
-    assert len(np.unique(ranks)) == len(ranks)
-    assert int(ranks[-1]) == by_hand.rank(feature, max(ids), width - 1)
-    last = batch([max(ids)], width + 3)
-    assert (last.ranks[0, :width] == whole.ranks[-1]).all()
+@given(st.sets(st.integers(0, 2**32 - 1), min_size=1, max_size=20), st.integers(1, 200), st.integers(0, 2**20))
+def test_ranks_are_those_by_hand_and_do_not_know_the_batch(ids: set[int], width: int, feature: int) -> None:
+    found = ranks(batch(sorted(ids), width), feature)
+    assert found.tolist() == [by_hand.rank(feature, w, p) for w in sorted(ids) for p in range(width)]
 
 
-def test_features_draw_different_samples() -> None:
+def test_features_draw_different_samples_evenly() -> None:
     one = batch(list(range(50)), 20)
-    row, position = (a.reshape(-1) for a in np.indices(one.ids.shape))
-    drawn = []
-    for feature in range(20):
-        firings = Firings(np.full(1000, feature), row, position.astype(np.int32), np.ones(1000, np.float32))
-        drawn.append(set(np.argsort(one.sampling_ranks(firings))[:10].tolist()))
-    assert len(set.union(*drawn)) > 150
+    drawn = [np.argsort(ranks(one, feature))[:10] for feature in range(200)]
+    often = np.bincount(np.concatenate(drawn), minlength=1000)
+    # 2,000 draws over 1,000 tokens: each is Poisson with mean 2; ten or more has a chance of 5e-5 a token
+    assert (often > 0).mean() > 0.8
+    assert often.max() < 12
+
+
+def test_equal_ranks_go_by_window_then_position() -> None:
+    same = np.zeros(4, np.uint64)
+    chosen = select_sample(np.zeros(4, np.int32), same, np.array([7, 2, 2, 9]), np.array([0, 5, 3, 1]), 3)
+    assert chosen.tolist() == [2, 1, 0]
+
+
+def test_what_does_not_fit_its_word_is_refused() -> None:
+    with pytest.raises(ValueError, match="window 4294967296"):
+        batch([2**32], 3)
+    with pytest.raises(ValueError, match="at most 4096"):
+        Accumulator(4097, 1, 1, 1)
+    wide = Accumulator(4096, 1, 1, 1)
+    tokens = replace(batch([0], 1), row=np.broadcast_to(np.int32(0), 2**19))
+    with pytest.raises(ValueError, match="too many for one micro-batch"):
+        wide.update(Firings.of(np.zeros(0, np.int64), np.zeros(0, np.float32)), tokens)
 
 
 @given(st.data())
@@ -134,15 +166,7 @@ def test_contexts_are_equal_where_the_tokens_around_are(data: st.DataObject) -> 
     for row, text in enumerate(texts):
         ids[row, : len(text)] = [ord(c) for c in text]
     places = [(row, p) for row, text in enumerate(texts) for p in range(len(text))]
-    rows, positions = np.array(places).T
-    keys = Batch(np.arange(len(texts)), np.zeros(len(texts), np.int64), ids).contexts(rows, positions.astype(np.int32))
+    keys = [int(contexts(ids)[place]) for place in places]
     around = [by_hand.context(Window(r, 0, tuple(map(ord, texts[r])), {}), p) for r, p in places]
-    assert len(set(keys.tolist())) == len(set(around)) == len(set(zip(keys.tolist(), around, strict=True)))
-
-
-@pytest.mark.parametrize("empty", [0, 3])
-def test_no_firings_make_no_groups(empty: int) -> None:
-    none = np.zeros(0, np.int64)
-    rows = np.zeros(empty, np.int64)
-    made = Firings.from_cells(none, np.zeros(0, np.float32), rows, rows.astype(np.int32), 5)
-    assert len(made.feature) == len(made.groups) == 0
+    assert len(set(keys)) == len(set(around)) == len(set(zip(keys, around, strict=True)))
+    assert max(keys) < 2**52

@@ -179,7 +179,7 @@ def manifest(**files: str) -> Manifest:
             layers=18, d_model=8, vocabulary=30, final_norm="RMSNorm", softcap=None,
         ),
         corpus=CorpusEntry(
-            digest="c", tokens=5000, windows=12, documents=2, dropped=0, window=8, bos=True, bos_id=2, seed=0,
+            digest="c", tokens=5000, windows=12, documents=2, dropped={}, window=8, bos=True, bos_id=2, seed=0,
             sources=sources,
         ),
         dictionaries=[dictionary(d) for d in WIDTHS],

@@ -1,0 +1,216 @@
+"""From activations at a hook point to sparse firings: the only place where a dictionary is dense.
+
+For a dictionary of f features on n tokens:
+
+1. `b_dec` is subtracted where the dictionary asks for it.
+2. `ROWS` features at a time are encoded into one reused matrix with a row a feature, [ROWS, n]: its
+   cells above the threshold come out sorted by (feature, token), as the statistics want them.
+3. On a CPU the rows are sifted in blocks of `BLOCK` features, one a thread: compare, find, copy out,
+   accumulate, while the block is in the core's cache. Elsewhere the device sifts all rows, and only what
+   fires crosses to the host.
+4. TopK needs all features of a token at once: tokens are encoded a slice at a time, [n', f], and the k
+   largest of each are sorted into the same form.
+
+Cost: the encoder's product, 2 n d f operations, which nobody can avoid; then one reading of the n f
+activations and some 20 ns a firing. `ROWS`, `BLOCK` and the slice are constants, since the shape of a matrix product
+decides its rounding, and the result must not depend on the machine's memory.
+
+What cannot be encoded, because a sum leaves float32's range, is told apart by `fit`; the worker counts it.
+"""
+
+from __future__ import annotations
+
+import math
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import Executor, Future
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from atlas.dictionaries.base import Dictionary
+from atlas.stats import Batch, Firings
+
+ROWS = 4096
+"""Features encoded at a time."""
+
+BLOCK = 512
+"""Features a block of statistics: the unit that threads share out, and that a plan moves to another pass."""
+
+SLICE = 2**24
+"""Activations of a slice of tokens, for TopK."""
+
+Take = Callable[[int, Firings, Batch], None]
+"""What is to be done with the firings of a block, given its number; called from several threads, a block at a time."""
+
+
+@dataclass
+class Buffers:
+    """Memory that is used again for every micro-batch and dictionary, on one device."""
+
+    device: torch.device
+    _kept: dict[str, Tensor]
+    _local: threading.local
+
+    @staticmethod
+    def on(device: torch.device) -> Buffers:
+        """Empty buffers on a device."""
+        return Buffers(device, {}, threading.local())
+
+    def get(self, name: str, *shape: int) -> Tensor:
+        """float32 of this shape, with whatever is in it; one tensor a name."""
+        size = math.prod(shape)
+        if name not in self._kept or self._kept[name].numel() < size:
+            self._kept[name] = torch.empty(size, device=self.device)
+        return self._kept[name][:size].view(*shape)
+
+    def mask(self, size: int) -> np.ndarray:
+        """Bool [size] of the calling thread."""
+        found: np.ndarray | None = getattr(self._local, "mask", None)
+        if found is None or len(found) < size:
+            found = self._local.mask = np.empty(size, np.bool_)
+        return found[:size]
+
+
+class Encoder:
+    """One dictionary on a device.
+
+    Args:
+        dictionary: Its weights, on the device (the decoder is not used).
+        buffers: The device's buffers, shared by its dictionaries.
+        pool: Threads that sift and accumulate.
+        blocks: Which blocks of features are wanted, ascending; the others are neither encoded nor counted.
+    """
+
+    def __init__(self, dictionary: Dictionary, buffers: Buffers, pool: Executor, blocks: list[int]) -> None:
+        self.dictionary, self._buffers, self._pool = dictionary, buffers, pool
+        self._blocks = frozenset(blocks)
+        weights = dictionary.W_enc
+        self._reach = float(weights.abs().sum(0).max())
+        self._bias = float(dictionary.b_enc.abs().max())
+        self._shift = float(dictionary.b_dec.abs().max()) if dictionary.subtract_b_dec else 0.0
+
+    def fit(self, x: Tensor, largest: float) -> Tensor | None:
+        """Which tokens can be encoded: bool [n] on the device, or None for all of them.
+
+        Args:
+            x: float32 [n, d_in], finite.
+            largest: Greatest magnitude in `x`.
+        """
+        if self._safe(largest):
+            return None
+        fits = torch.ones(len(x), dtype=torch.bool, device=x.device)
+        for _, pre in self._rows(self._centred(x), all_of_them=True):  # so that all blocks agree, in whatever pass
+            fits &= torch.isfinite(pre).all(0)
+        return fits
+
+    def run(self, x: Tensor, batch: Batch, take: Take) -> list[Future[None]]:
+        """Encode one micro-batch and hand every block's firings on.
+
+        Args:
+            x: float32 [n, d_in], of tokens that fit.
+            batch: What is known of the n tokens.
+            take: Where firings go; blocks without any come as well, since tokens count.
+
+        Returns:
+            Calls of `take` that may not have ended yet.
+        """
+        x = self._centred(x)
+        if self.dictionary.k is not None:
+            return self._top_k(x, batch, take)
+        pending: list[Future[None]] = []
+        for first, pre in self._rows(x):
+            bars = self.dictionary.bar[first : first + len(pre), None]
+            if pre.device.type == "cpu":
+                self._sift_here(first, pre.numpy(), bars.numpy(), batch, take)
+            else:
+                pending += self._hand_out(first, len(pre), *sift(pre, bars), batch, take)
+        return pending
+
+    def _safe(self, largest: float) -> bool:
+        """Whether no sum can leave float32's range, by the triangle inequality."""
+        return (largest + self._shift) * self._reach + self._bias < torch.finfo(torch.float32).max / 2
+
+    def _centred(self, x: Tensor) -> Tensor:
+        if not self.dictionary.subtract_b_dec:
+            return x
+        return torch.sub(x, self.dictionary.b_dec, out=self._buffers.get("centred", *x.shape))
+
+    def _rows(self, x: Tensor, *, all_of_them: bool = False) -> Iterator[tuple[int, Tensor]]:
+        """First feature and pre-activations [rows, n] of every run of features that is wanted, in one reused buffer."""
+        d = self.dictionary
+        for first in range(0, d.width, ROWS):
+            last = min(first + ROWS, d.width)
+            if not all_of_them and self._blocks.isdisjoint(range(first // BLOCK, -(-last // BLOCK))):
+                continue
+            out = self._buffers.get("pre", last - first, len(x))
+            torch.addmm(d.b_enc[first:last, None], d.W_enc[:, first:last].T, x.T, out=out)
+            yield first, out
+
+    def _sift_here(self, first: int, pre: np.ndarray, bars: np.ndarray, batch: Batch, take: Take) -> None:
+        """Sift each block in a thread of its own; all are done when this ends, for `pre` is used again."""
+
+        def work(block: int, low: int) -> None:
+            part = pre[low : low + BLOCK]
+            mask = self._buffers.mask(part.size).reshape(part.shape)
+            np.greater(part, bars[low : low + BLOCK], out=mask)
+            cells = np.flatnonzero(mask)
+            take(block, Firings.of(cells, part.reshape(-1).take(cells)), batch)
+
+        places = [((first + low) // BLOCK, low) for low in range(0, len(pre), BLOCK)]
+        pending = [self._pool.submit(work, block, low) for block, low in places if block in self._blocks]
+        for done in pending:
+            done.result()
+
+    def _hand_out(
+        self, first: int, rows: int, cells: np.ndarray, values: np.ndarray, batch: Batch, take: Take
+    ) -> list[Future[None]]:
+        """Cut sorted firings of `rows` features into blocks; the threads work while the device goes on."""
+        lows = range(0, rows, BLOCK)
+        cuts = np.searchsorted(cells, np.array([*lows, rows]) * batch.tokens)
+        pending = []
+        for place, low in enumerate(lows):
+            block, part = (first + low) // BLOCK, slice(cuts[place], cuts[place + 1])
+            if block in self._blocks:
+                firings = Firings.of(cells[part] - low * batch.tokens, values[part])
+                pending.append(self._pool.submit(take, block, firings, batch))
+        return pending
+
+    def _top_k(self, x: Tensor, batch: Batch, take: Take) -> list[Future[None]]:
+        d, step = self.dictionary, max(1, SLICE // self.dictionary.width)
+        cells, values = [np.zeros(0, np.int64)], [np.zeros(0, np.float32)]
+        for first in range(0, len(x), step):
+            part = x[first : first + step]
+            pre = torch.addmm(d.b_enc, part, d.W_enc, out=self._buffers.get("pre", len(part), d.width))
+            value, feature = pre.topk(d.k or d.width, dim=-1, sorted=False)
+            token = torch.arange(first, first + len(part), device=x.device)[:, None]
+            fires = value > 0
+            cells.append((feature * len(x) + token)[fires].cpu().numpy())
+            values.append(value[fires].cpu().numpy())
+        cell = np.concatenate(cells)
+        order = np.argsort(cell)
+        return self._hand_out(0, d.width, cell[order], np.concatenate(values)[order], batch, take)
+
+
+def sift(pre: Tensor, bars: Tensor) -> tuple[np.ndarray, np.ndarray]:
+    """Cells above the threshold and their values, on the host.
+
+    Args:
+        pre: Pre-activations, float32 [rows, n], on any device.
+        bars: float32 [rows, 1].
+
+    Returns:
+        int64 [m] cells of the flattened matrix, ascending; float32 [m] values.
+    """
+    flat = pre.reshape(-1)
+    cells = torch.nonzero((pre > bars).reshape(-1)).squeeze(1)
+    values = flat[cells]
+    if pre.device.type == "cuda":  # pinned, so that both copies run beside each other and the device's next work
+        host = [torch.empty(t.shape, dtype=t.dtype, pin_memory=True) for t in (cells, values)]
+        for there, here in zip((cells, values), host, strict=True):
+            here.copy_(there, non_blocking=True)
+        torch.cuda.current_stream(pre.device).synchronize()
+        return host[0].numpy(), host[1].numpy()
+    return cells.cpu().numpy(), values.cpu().numpy()

@@ -1,0 +1,188 @@
+"""What a pass will cost, before it starts: operations, bytes, passes.
+
+Operations (a multiply-add is two), for each token:
+
+    forward     2 x parameters of the blocks that are run + 4 x window x attention width x blocks
+    encoders    2 x d_in x width, each dictionary
+
+Bytes, at the peak:
+
+    model       weights that are kept, and the activations of one micro-batch
+    dictionary  encoder and decoder in float32 while they are read
+    encoding    `ROWS` x tokens of a micro-batch, once
+    state       O(features x (top + sample)), twice: while it is written, its packed copy lies beside it
+
+The model of the state's size is a bound in all terms but one: how many tokens of a window a feature fires on. It takes
+`FIRES` for that; `build/bench/memory.py` measures it.
+
+A dictionary's blocks of features go into the first pass that has room; a pass that has none left is followed by
+another one over the same text. Every pass runs the model again, so that it pays to be generous.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from atlas.engines.encode import BLOCK, ROWS
+from atlas.engines.state import FIRING, HELD, Shape
+from atlas.errors import AtlasError
+from atlas.stats.accumulate import BINS
+
+ROW, ACTIVATION = 38, 6
+"""Bytes of a snippet's row, and of each of its activations."""
+
+FIRES = 8
+"""Tokens of a window on which a feature fires, where it fires at all: what a plan reckons with."""
+
+REPEATED = 1.5
+"""Rows kept of a top snippet: itself, and repeats of its context."""
+
+SPARE = 1.5
+
+
+@dataclass(frozen=True)
+class Size:
+    """What decides the cost of a pass.
+
+    Attributes:
+        parameters: Parameters of the blocks that are run.
+        weights: Bytes of all weights of the model that are kept.
+        blocks: Blocks that are run.
+        attention: Width of attention, heads x head size.
+        hidden: Widest activations of a token inside of a block, in values.
+        itemsize: Bytes of a value of the model.
+        encoders: (d_in, width) of each dictionary.
+        tokens: Tokens to read.
+        window: Tokens in a window.
+        batch: Full windows in a micro-batch.
+    """
+
+    parameters: int
+    weights: int
+    blocks: int
+    attention: int
+    hidden: int
+    itemsize: int
+    encoders: tuple[tuple[int, int], ...]
+    tokens: int
+    window: int
+    batch: int
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How a job will run.
+
+    Attributes:
+        shapes: What each pass counts.
+        forward: Operations of the model for one token.
+        encode: Operations of all dictionaries for one token, all passes together.
+        operations: Of the whole job.
+        fixed: Bytes that every pass needs, apart from its state.
+        state: Bytes of the states of each pass.
+        disk: Bytes of the parts and of the corpus on disk, at most.
+    """
+
+    shapes: tuple[Shape, ...]
+    forward: int
+    encode: int
+    operations: int
+    fixed: int
+    state: tuple[int, ...]
+    disk: int
+
+    @property
+    def peak(self) -> int:
+        """Bytes of the pass that needs most."""
+        return self.fixed + max(self.state)
+
+
+def make_plan(size: Size, shape: Shape, memory: int) -> Plan:
+    """Split a job into passes that keep a budget.
+
+    Args:
+        size: What decides the cost.
+        shape: All that is to be counted.
+        memory: Budget in bytes; 0 for none.
+
+    Raises:
+        AtlasError: If not even one block of features fits.
+    """
+    fixed = fixed_bytes(size)
+    cost = {(place, block): block_bytes(shape, place, block) for place, block in shape.places()}
+    room = memory - fixed if memory else sum(cost.values())
+    if max(cost.values()) > room:
+        need = fixed + max(cost.values())
+        raise AtlasError(
+            "collect.memory", f"{gigabytes(memory)} is too little", f"this job needs {gigabytes(need)} or more"
+        )
+    passes: list[list[tuple[int, int]]] = []
+    used = room + 1
+    for where, needs in cost.items():
+        if used + needs > room:
+            passes.append([])
+            used = 0
+        passes[-1].append(where)
+        used += needs
+    shapes = tuple(_only(shape, set(some)) for some in passes)
+    forward = 2 * size.parameters + 4 * size.window * size.attention * size.blocks
+    encode = sum(2 * d_in * width for d_in, width in size.encoders)
+    state = tuple(sum(cost[where] for where in some) for some in passes)
+    return Plan(
+        shapes,
+        forward,
+        encode,
+        size.tokens * (len(shapes) * forward + encode),
+        fixed,
+        state,
+        sum(state) + 8 * size.tokens,
+    )
+
+
+def choose_batch(size: Size, memory: int, most: int) -> int:
+    """Full windows in a micro-batch: the greatest power of two whose activations take a quarter of the memory.
+
+    Args:
+        size: What decides the cost; its `batch` is not looked at.
+        memory: Bytes that may be used.
+        most: Not more than this.
+    """
+    batch = 1
+    while batch < most and activation_bytes(replace(size, batch=2 * batch)) <= memory // 4:
+        batch *= 2
+    return batch
+
+
+def activation_bytes(size: Size) -> int:
+    """Bytes of activations of one micro-batch: inside a block, at hook points, and of `ROWS` features."""
+    tokens = size.batch * size.window
+    widths = {d_in for d_in, _ in size.encoders}
+    return tokens * (4 * size.hidden * size.itemsize + 3 * 4 * sum(widths) + 5 * ROWS)
+
+
+def fixed_bytes(size: Size) -> int:
+    """Bytes that every pass needs, apart from its state."""
+    dictionaries = sum(2 * 4 * d_in * width for d_in, width in size.encoders)
+    return size.weights + dictionaries + activation_bytes(size) + HELD
+
+
+def block_bytes(shape: Shape, place: int, block: int) -> int:
+    """Bytes of one block's statistics at the peak."""
+    features = min(BLOCK, shape.widths[place] - block * BLOCK)
+    rows = REPEATED * shape.top + shape.sample
+    waiting = shape.top + shape.sample  # candidates, as many as are kept
+    each = rows * (ROW + SPARE * FIRES * ACTIVATION) + waiting * 3 * FIRING + 8 * (BINS + shape.sources + 3)
+    return round(2 * features * each)
+
+
+def gigabytes(size: float) -> str:
+    """Bytes for people."""
+    return f"{size / 1e9:.1f} GB"
+
+
+def _only(shape: Shape, some: set[tuple[int, int]]) -> Shape:
+    blocks: Sequence[tuple[int, ...]] = [
+        tuple(b for b in blocks if (place, b) in some) for place, blocks in enumerate(shape.blocks)
+    ]
+    return replace(shape, blocks=tuple(blocks))

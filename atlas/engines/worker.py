@@ -1,0 +1,137 @@
+"""A worker: a model and its dictionaries on one device, and the state of what it has read.
+
+1. A micro-batch is padded to a rectangle; the model runs up to the last hook point that any dictionary reads.
+2. At each hook point the positions that count are gathered once, as float32 [n, d], for all dictionaries there.
+   Positions whose activations are not finite are taken out and noted.
+3. Each dictionary encodes them (`encode`), and threads add what fires to the state, a block of features each.
+
+While a GPU runs one micro-batch, the host may still be adding the last one: a block's accumulator is
+guarded by waiting for what is pending before anything new is handed out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
+from types import TracebackType
+from typing import Self
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from atlas.corpus import Chunk
+from atlas.dictionaries.base import Dictionary
+from atlas.engines.encode import Buffers, Encoder
+from atlas.engines.state import Shape, State
+from atlas.errors import AtlasError
+from atlas.model.inputs import pad
+from atlas.model.lm import LanguageModel
+from atlas.stats import Batch, Firings
+
+
+class Worker:
+    """Reads micro-batches on one device.
+
+    Args:
+        model: The model, on its device.
+        dictionaries: On the same device, in the recipe's order.
+        shape: What to count.
+        bos: Whether windows begin with BOS.
+        state: What to go on with; an empty one if None.
+    """
+
+    def __init__(
+        self,
+        model: LanguageModel,
+        dictionaries: Sequence[Dictionary],
+        shape: Shape,
+        *,
+        bos: bool,
+        state: State | None = None,
+    ) -> None:
+        self.model, self.dictionaries = model, dictionaries
+        self._lead = model.bos_id if bos else None
+        self._pin = model.device.type == "cuda"
+        self.state = State(shape) if state is None else state
+        self._pool = ThreadPoolExecutor(torch.get_num_threads())
+        buffers = Buffers.on(model.device)
+        wanted = [place for place, blocks in enumerate(shape.blocks) if blocks]
+        self._encoders = {p: Encoder(dictionaries[p], buffers, self._pool, list(shape.blocks[p])) for p in wanted}
+        names = dict.fromkeys(dictionaries[p].hook_point for p in wanted)
+        self._hooks = {name: model.hook(name) for name in names}
+        self._pending: list[Future[None]] = []
+
+    def __enter__(self) -> Self:
+        """Use it in a `with` block, which ends its threads."""
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
+        """End the threads."""
+        self._pool.shutdown(wait=True, cancel_futures=True)
+
+    def read(self, chunk: Chunk, number: int) -> int:
+        """Read one micro-batch of a chunk; returns its number of tokens, BOS not counted.
+
+        Args:
+            chunk: A run of windows.
+            number: Which of its micro-batches, from 0.
+
+        Raises:
+            AtlasError: If the device's memory does not suffice.
+        """
+        low, high = chunk.batches[number : number + 2].tolist()
+        offsets = chunk.offsets[low : high + 1]
+        try:
+            ids, mask, counted = pad(
+                chunk.ids, offsets, self._lead, self.model.pad_id, self.model.special_ids, pin=self._pin
+            )
+            activations = self.model.run(ids, mask, list(self._hooks.values()))
+            lead = 0 if self._lead is None else 1
+            tokens = np.where(mask.numpy(), ids.numpy(), -1).astype(np.int32)[:, lead:]
+            windows = np.arange(chunk.first + low, chunk.first + high)
+            batch = Batch.of(windows, chunk.source[low:high].astype(np.int64), tokens, counted.numpy()[:, lead:])
+            self.finish()
+            chosen = counted.reshape(-1).nonzero().squeeze(1).to(self.model.device, non_blocking=True)
+            for name in self._hooks:
+                value = activations.pop(name)
+                self._encode(name, value.reshape(-1, value.shape[-1]).index_select(0, chosen).float(), batch)
+        except (torch.OutOfMemoryError, MemoryError) as error:
+            where = f"micro-batch of {high - low} windows on {self.model.device}"
+            raise AtlasError(where, "out of memory", "lower collect.batch, or set collect.memory") from error
+        self.state.covered.add(chunk.first_batch + number)
+        if chunk.number not in self.state.chunks:
+            self.state.chunks[chunk.number] = chunk.digest()
+        return int(offsets[-1] - offsets[0])
+
+    def finish(self) -> None:
+        """Wait until the state has all that was read."""
+        for done in self._pending:
+            done.result()
+        self._pending = []
+
+    @torch.inference_mode()
+    def _encode(self, hook: str, x: Tensor, batch: Batch) -> None:
+        here = {p: e for p, e in self._encoders.items() if self.dictionaries[p].hook_point == hook}
+        low, high = (float(v) for v in torch.aminmax(x)) if x.numel() else (0.0, 0.0)  # both NaN if any value is
+        if not np.isfinite([low, high]).all():
+            x, batch = self._leave_out(here, x, batch, torch.isfinite(x).all(1))
+            low, high = (float(v) for v in torch.aminmax(x)) if x.numel() else (0.0, 0.0)
+        for place, encoder in here.items():
+            fits = encoder.fit(x, max(-low, high))
+            mine = (x, batch) if fits is None else self._leave_out([place], x, batch, fits)
+            self._pending += encoder.run(*mine, partial(self._take, place))
+
+    def _take(self, place: int, block: int, firings: Firings, batch: Batch) -> None:
+        self.state.accumulators[place, block].update(firings, batch)
+
+    def _leave_out(self, places: Iterable[int], x: Tensor, batch: Batch, fits: Tensor) -> tuple[Tensor, Batch]:
+        """Take out the tokens that do not fit, and note them for these dictionaries."""
+        bad = ~fits.cpu().numpy()
+        if not bad.any():
+            return x, batch
+        windows = np.unique(batch.windows[batch.row[bad]]).tolist()
+        for place in places:
+            self.state.unfit[place].add(windows, int(bad.sum()), len(windows))
+        return x[fits], batch.without(bad)

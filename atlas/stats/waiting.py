@@ -1,0 +1,112 @@
+"""Candidates that wait to be sorted into a table.
+
+A candidate is only a pointer into its micro-batch's firings. Its window's activations are copied when it has
+survived a selection, or when too many firings are being held for the sake of a few candidates.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from atlas.stats.batch import Batch, Int64, UInt64
+from atlas.stats.firings import Firings
+from atlas.stats.rows import Rows, ragged
+
+
+@dataclass(frozen=True)
+class Candidates:
+    """Candidates of one micro-batch: firings at `focus` (int64 [c]), with `feature` and `token` of each and a key."""
+
+    batch: Batch
+    firings: Firings
+    focus: Int64
+    feature: np.ndarray
+    token: np.ndarray
+    key: UInt64
+
+    def __len__(self) -> int:
+        """Number of candidates."""
+        return len(self.focus)
+
+    def columns(self) -> tuple[np.ndarray, ...]:
+        """Feature, window, position, value, key of each."""
+        batch = self.batch
+        return (
+            self.feature,
+            batch.windows[batch.row[self.token]],
+            batch.position[self.token],
+            self.firings.value[self.focus],
+            self.key,
+        )
+
+    def rows(self, chosen: Int64) -> Rows:
+        """The candidates at `chosen`, each with all firings of its feature in its window."""
+        batch, cells = self.batch, self.firings.cells
+        token, feature = self.token[chosen], self.feature[chosen]
+        row, base = batch.row[token], feature * np.int32(batch.tokens)
+        first = np.searchsorted(cells, base + batch.starts[row])
+        # the last cell rather than the next one's: at the very end the next one would not fit an int32
+        length = np.searchsorted(cells, base + (batch.starts[row + 1] - 1), "right") - first
+        flat = ragged(first, length)
+        return Rows.of(
+            feature=feature,
+            window=batch.windows[row],
+            position=batch.position[token],
+            value=self.firings.value[self.focus[chosen]],
+            key=self.key[chosen],
+            length=length,
+            at=batch.position[cells[flat] - np.repeat(base, length)],
+            act=self.firings.value[flat],
+        )
+
+
+class Waiting:
+    """Candidates of several micro-batches, and rows that were copied out already.
+
+    Args:
+        held: Firings that may be held back for candidates, 8 bytes each.
+    """
+
+    def __init__(self, held: int) -> None:
+        self._most = held
+        self._rows: list[Rows] = []
+        self._candidates: list[Candidates] = []
+        self.count = self._held = 0
+
+    def add(self, candidates: Candidates) -> None:
+        """Let the candidates of a micro-batch wait."""
+        self._candidates.append(candidates)
+        self.count += len(candidates)
+        self._held += len(candidates.firings)
+        if self._held > self._most:
+            self._rows += [c.rows(np.arange(len(c))) for c in self._candidates]
+            self._candidates, self._held = [], 0
+
+    def add_rows(self, rows: Rows) -> None:
+        """Let rows wait, such as another accumulator's table."""
+        self._rows.append(rows)
+        self.count += len(rows)
+
+    def columns(self, table: Rows) -> list[np.ndarray]:
+        """Feature, window, position, value, key of the table's rows and then of all that wait."""
+        parts: list[tuple[np.ndarray, ...]] = [(r.feature, r.window, r.position, r.value, r.key) for r in self._rows]
+        parts += [c.columns() for c in self._candidates]
+        own = (table.feature, table.window, table.position, table.value, table.key)
+        return [np.concatenate(column) for column in zip(own, *parts, strict=True)]
+
+    def take(self, table: Rows, order: Int64) -> Rows:
+        """The rows at `order` of what `columns` gave; nothing waits any more."""
+        sizes = [len(table), *map(len, self._rows), *map(len, self._candidates)]
+        first = np.cumsum([0, *sizes])
+        ascending = np.sort(order)
+        cut = np.searchsorted(ascending, first)
+        chosen = [ascending[a:b] - start for a, b, start in zip(cut, cut[1:], first, strict=False)]
+        tables = [table, *self._rows]
+        parts = [rows.take(here) for rows, here in zip(tables, chosen, strict=False)]
+        parts += [c.rows(here) for c, here in zip(self._candidates, chosen[len(tables) :], strict=True)]
+        self._rows, self._candidates = [], []
+        self.count = self._held = 0
+        # `parts` has the rows in ascending order of their number: bring them into the order that is asked for
+        return Rows.join(parts).take(np.searchsorted(ascending, order))
