@@ -28,7 +28,10 @@ PRESENTATION: dict[str, Any] = {
 """Keys that change what pages say but not what is measured; `Recipe.digest` leaves them out."""
 
 EXECUTION: dict[str, Any] = {"collect": {"memory", "checkpoint", "engine", "workers"}}
-"""Keys that change how a pass runs but not a byte of what it finds; `Recipe.digest` leaves them out as well."""
+"""Keys that change how a pass runs but not a byte of what it finds; `Recipe.digest` leaves them out as well.
+
+(`memory` also decides a batch of 0: what it is decided to be is part of the pass's digest.)
+"""
 
 SIZE = r"([0-9]+(?:\.[0-9]+)?) ?([MGT])B"
 Size = Annotated[str, StringConstraints(pattern=f"^(?:{SIZE})?$", strip_whitespace=True)]
@@ -114,7 +117,7 @@ class DictionarySection(Section):
 
 
 class CollectSection(Section):
-    """How the corpus is read and what is kept. What changes a result is part of its identity; `EXECUTION` does not."""
+    """How the corpus is read, what is kept, and on what it runs."""
 
     batch: int = Field(
         0,

@@ -11,7 +11,7 @@ from typing import Any
 
 import orjson
 
-from atlas.config import PRESENTATION, RESERVED, Recipe
+from atlas.config import EXECUTION, PRESENTATION, RESERVED, SIZE, Recipe
 from atlas.corpus.demo import DEMO
 
 Schema = dict[str, Any]
@@ -37,13 +37,14 @@ TAIL = """\
 |---|---|
 | `[model]`, `[corpus]`, `[[corpus.part]]`, `[[dictionary]]`, `[collect]` | everything |
 | {presentation} | the site, and the names if a part has another label: what is measured stays |
+| {execution} | nothing |
 | `[names]`, or a file it lists | names and site |
 | `[atlas]` (but not `id`), `[site]`, or a page in `site.pages` | the site |
 | `atlas.id` | everything, in a folder of its own |
 
 Everything is redone without an edit, too, when the weights, the text behind a `file:` part or the packages behind a
 `demo:` part have changed. Of a dataset on the Hub only the address in the recipe is compared: name a revision. The
-shards of an unfinished pass serve only the pass that they were made for.
+checkpoints of an unfinished pass serve only the pass that they were made for.
 
 `model.id` may not be {reserved}: the site uses these folders itself, or may come to.
 """
@@ -63,12 +64,19 @@ NOTES = {
 }
 """What the declarations leave unsaid, by section."""
 
+KINDS = {f"^(?:{SIZE})?$": 'size in `MB`, `GB` or `TB`, or `""`'}
+"""What the pattern of a text means, in words; any other pattern is that of an id."""
+
 
 def recipe_reference() -> str:
     """The whole page: a table for each section, in the order in which a recipe has them."""
     schema = Recipe.model_json_schema()
     sections = [_section(name, part) for name, part in _sections(schema, schema, "")]
-    tail = TAIL.format(presentation=_codes(sorted(_presentation(PRESENTATION, ""))), reserved=_either(RESERVED))
+    tail = TAIL.format(
+        presentation=_codes(sorted(_dotted(PRESENTATION, ""))),
+        execution=_codes(sorted(_dotted(EXECUTION, ""))),
+        reserved=_either(RESERVED),
+    )
     return "\n".join([HEAD, *sections, tail])
 
 
@@ -121,7 +129,7 @@ def _kind(value: Schema) -> str:
         case "boolean":
             return "`true` or `false`"
         case "string":
-            return "id" if "pattern" in value else "text"
+            return KINDS.get(value.get("pattern", ""), "id" if "pattern" in value else "text")
         case kind:
             return f"{'whole number' if kind == 'integer' else 'number'}{_range(value)}"
 
@@ -143,15 +151,15 @@ def _default(value: Schema) -> str:
     return "none" if default is None else f"`{orjson.dumps(default).decode()}`"
 
 
-def _presentation(tree: dict[str, Any] | set[str], lead: str) -> Iterator[str]:
-    """Dotted names of the keys in `config.PRESENTATION`."""
+def _dotted(tree: dict[str, Any] | set[str], lead: str) -> Iterator[str]:
+    """Dotted names of the keys in `config.PRESENTATION` or `config.EXECUTION`."""
     for key in tree:
         inner = tree[key] if isinstance(tree, dict) else None
         name = lead if key == "__all__" else f"{lead}.{key}".lstrip(".")
         if inner is None:
             yield name
         else:
-            yield from _presentation(inner, name)
+            yield from _dotted(inner, name)
 
 
 def _codes(words: list[str]) -> str:
@@ -160,7 +168,7 @@ def _codes(words: list[str]) -> str:
 
 def _either(words: Any) -> str:
     *most, last = words if isinstance(words, list) else sorted(words)
-    return f"{_codes(most)} or `{last}`"
+    return f"{_codes(most)} or `{last}`".replace("``", '`""`')
 
 
 if __name__ == "__main__":

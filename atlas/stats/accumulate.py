@@ -28,7 +28,7 @@ from atlas.stats.waiting import Candidates, Waiting
 from atlas.store.schema import BINS_PER_OCTAVE, OCTAVES
 
 BINS = (OCTAVES[1] - OCTAVES[0]) * BINS_PER_OCTAVE
-PATIENCE = 1.0
+PATIENCE = 2.0
 """Candidates that may wait before they are sorted in, as a multiple of the rows that a table keeps."""
 
 HELD = 400_000

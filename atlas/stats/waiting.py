@@ -43,22 +43,20 @@ class Candidates:
 
     def rows(self, chosen: Int64) -> Rows:
         """The candidates at `chosen`, each with all firings of its feature in its window."""
-        batch, cells = self.batch, self.firings.cells
+        batch, firings, focus = self.batch, self.firings, self.focus[chosen]
         token, feature = self.token[chosen], self.feature[chosen]
-        row, base = batch.row[token], feature * np.int32(batch.tokens)
-        first = np.searchsorted(cells, base + batch.starts[row])
-        # the last cell rather than the next one's: at the very end the next one would not fit an int32
-        length = np.searchsorted(cells, base + (batch.starts[row + 1] - 1), "right") - first
+        first, length = firings.groups(batch, focus)
         flat = ragged(first, length)
+        inside = firings.cells[flat] - np.repeat(feature * np.int32(batch.tokens), length)
         return Rows.of(
             feature=feature,
-            window=batch.windows[row],
+            window=batch.windows[batch.row[token]],
             position=batch.position[token],
-            value=self.firings.value[self.focus[chosen]],
+            value=firings.value[focus],
             key=self.key[chosen],
             length=length,
-            at=batch.position[cells[flat] - np.repeat(base, length)],
-            act=self.firings.value[flat],
+            at=batch.position[inside],
+            act=firings.value[flat],
         )
 
 
