@@ -79,6 +79,7 @@ def read_inputs(recipe: Recipe, places: Places, report: Reporter) -> Inputs:
     Raises:
         AtlasError: If anything is missing, damaged or not what it should be.
     """
+    keep_freed_memory()  # before the first tensor: part of it has no effect afterwards
     dictionaries = [load_dictionary(section, recipe, places.cache) for section in recipe.dictionary]
     fetched = fetch_model(recipe.model, places.cache, report.say, recipe.resolve)
     own = (d.digest for d in dictionaries)
@@ -95,7 +96,6 @@ def prepare(recipe: Recipe, places: Places, inputs: Inputs) -> Prepared:
     Raises:
         AtlasError: If the parts do not fit one another, or do not fit into memory.
     """
-    keep_freed_memory()
     settings = recipe.collect
     if settings.threads:
         torch.set_num_threads(settings.threads)
