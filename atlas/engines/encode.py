@@ -42,6 +42,9 @@ BLOCK = 512
 SLICE = 2**24
 """Activations of a slice of tokens, for TopK."""
 
+MOST = (2 - 2.0**-12) * 2.0**127
+"""Activations from here on are infinite when they are rounded."""
+
 Take = Callable[[int, Firings, Batch], None]
 """What is to be done with the firings of a block, given its number; called from several threads, a block at a time."""
 
@@ -87,6 +90,7 @@ class Encoder:
     def __init__(self, dictionary: Dictionary, buffers: Buffers, pool: Executor, blocks: list[int]) -> None:
         self.dictionary, self._buffers, self._pool = dictionary, buffers, pool
         self._blocks = frozenset(blocks)
+        self._here = buffers.device.type == "cpu"
         weights = dictionary.W_enc
         self._reach = float(weights.abs().sum(0).max())
         self._bias = float(dictionary.b_enc.abs().max())
@@ -103,7 +107,7 @@ class Encoder:
             return None
         fits = torch.ones(len(x), dtype=torch.bool, device=x.device)
         for _, pre in self._rows(self._centred(x), all_of_them=True):  # so that all blocks agree, in whatever pass
-            fits &= torch.isfinite(pre).all(0)
+            fits &= (pre.abs() < MOST).all(0)
         return fits
 
     def run(self, x: Tensor, batch: Batch, take: Take) -> list[Future[None]]:
@@ -123,7 +127,7 @@ class Encoder:
         pending: list[Future[None]] = []
         for first, pre in self._rows(x):
             bars = self.dictionary.bar[first : first + len(pre), None]
-            if pre.device.type == "cpu":
+            if self._here:
                 self._sift_here(first, pre.numpy(), bars.numpy(), batch, take)
             else:
                 pending += self._hand_out(first, len(pre), *sift(pre, bars), batch, take)
@@ -156,7 +160,7 @@ class Encoder:
             part = pre[low : low + BLOCK]
             mask = self._buffers.mask(part.size).reshape(part.shape)
             np.greater(part, bars[low : low + BLOCK], out=mask)
-            cells = np.flatnonzero(mask)
+            cells = true_cells(mask.reshape(-1))
             take(block, Firings.of(cells, part.reshape(-1).take(cells)), batch)
 
         places = [((first + low) // BLOCK, low) for low in range(0, len(pre), BLOCK)]
@@ -192,6 +196,21 @@ class Encoder:
         cell = np.concatenate(cells)
         order = np.argsort(cell)
         return self._hand_out(0, d.width, cell[order], np.concatenate(values)[order], batch, take)
+
+
+def true_cells(mask: np.ndarray) -> np.ndarray:
+    """int64 [m]: where a bool array is true, ascending; two to four times as fast as `np.flatnonzero` where little is.
+
+    Eight cells are looked at as one word, and only in words that are not zero each by itself.
+    """
+    whole = len(mask) - len(mask) % 8
+    words = mask[:whole].view(np.uint64)
+    some = np.flatnonzero(words != 0)
+    inside = np.flatnonzero(words[some].view(np.bool_))
+    cells = some.take(inside >> 3)
+    cells <<= 3
+    cells |= inside & 7
+    return cells if whole == len(mask) else np.concatenate([cells, whole + np.flatnonzero(mask[whole:])])
 
 
 def sift(pre: Tensor, bars: Tensor) -> tuple[np.ndarray, np.ndarray]:

@@ -13,11 +13,14 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
+from pathlib import Path
 
 from atlas.corpus import Chunk
 from atlas.engines.parts import Parts
 from atlas.engines.state import State
 from atlas.engines.worker import Worker
+from atlas.errors import AtlasError
 
 Tick = Callable[[int, bool], None]
 """Called with a number of tokens, and whether they were found done already."""
@@ -26,8 +29,8 @@ Tick = Callable[[int, bool], None]
 class _Stream:
     """The micro-batches that are left to do, handed out one at a time to whoever asks first."""
 
-    def __init__(self, chunks: Iterable[Chunk], done: frozenset[int], tick: Tick) -> None:
-        self._items = self._left(chunks, done, tick)
+    def __init__(self, chunks: Iterable[Chunk], begun: State, where: Path, tick: Tick) -> None:
+        self._items = self._left(chunks, frozenset(begun.covered), dict(begun.chunks), where, tick)
         self._lock = threading.Lock()
         self._stopped = False
 
@@ -44,8 +47,12 @@ class _Stream:
             yield item
 
     @staticmethod
-    def _left(chunks: Iterable[Chunk], done: frozenset[int], tick: Tick) -> Iterator[tuple[Chunk, int]]:
+    def _left(
+        chunks: Iterable[Chunk], done: frozenset[int], digests: dict[int, str], where: Path, tick: Tick
+    ) -> Iterator[tuple[Chunk, int]]:
         for chunk in chunks:
+            if chunk.number in digests and chunk.digest() != digests[chunk.number]:
+                raise AtlasError(where, "the text has changed since this pass began", "delete this folder")
             for number in range(len(chunk.batches) - 1):
                 if chunk.first_batch + number in done:
                     low, high = chunk.batches[number : number + 2]
@@ -68,16 +75,23 @@ def run_local(workers: Sequence[Worker], chunks: Iterable[Chunk], parts: Parts, 
         The state of the whole pass, which is on disk as well.
 
     Raises:
-        AtlasError: If memory does not suffice, or a part cannot be written.
+        AtlasError: If memory does not suffice, a part cannot be written, or the text is not the one that parts on
+            disk were made from.
     """
     total = workers[0].state
-    stream = _Stream(chunks, frozenset(total.covered), tick)
+    stream = _Stream(chunks, total, parts.folder, tick)
+
+    # Libraries choose their kernels when they are first called. MKL's cosine was seen to choose others, with other last
+    # digits, once in some hundred passes, when two threads called it first at the same time.
+    beginning = threading.Lock()
 
     def drive(place: int) -> None:
         worker, written = workers[place], time.monotonic()
         try:
-            for chunk, number in stream:
-                tick(worker.read(chunk, number), False)
+            for turn, (chunk, number) in enumerate(stream):
+                with nullcontext() if turn else beginning:
+                    tokens = worker.read(chunk, number)
+                tick(tokens, False)
                 if time.monotonic() - written >= every:
                     worker.finish()
                     parts.write(place, worker.state)

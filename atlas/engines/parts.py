@@ -51,9 +51,8 @@ class Parts:
         """
         path = self.path(worker)
         arrays = {name: np.ascontiguousarray(value) for name, value in state.arrays().items()}
-        header = {"run": self.run, "name": path.name, "digest": _digest(self.run, path.name, arrays)}
         # as bytes, not by save_file: its error for a full disk is not an OSError
-        write_bytes(path, save(arrays, header))
+        write_bytes(path, save(arrays, self._header(path, arrays)))
 
     def load(self) -> State:
         """The sum of all valid parts, which is then the only part there is.
@@ -69,8 +68,12 @@ class Parts:
             if not total.covered.isdisjoint(covered):
                 self._refuse(path, "covers what another part covers as well")
             elif (arrays := self._read(path)) is not None:
-                total.merge(State.restored(self.shape, arrays))
-                used.append(path)
+                try:
+                    total.merge(State.restored(self.shape, arrays))
+                except ValueError:
+                    self._refuse(path, "read different text")
+                else:
+                    used.append(path)
         self.replace(total, used)
         return total
 
@@ -120,10 +123,16 @@ class Parts:
                 arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
         except (SafetensorError, OSError, ValueError):
             header, arrays = {}, {}
-        if header.get("digest") != _digest(self.run, path.name, arrays):
+        if header != self._header(path, arrays):
             self._refuse(path, "is damaged, or another part under this name")
             return None
+        if any(f"{place}/{block}/tokens" not in arrays for place, block in self.shape.places()):
+            self._refuse(path, "lacks features of this pass")  # it was written under another collect.memory
+            return None
         return arrays
+
+    def _header(self, path: Path, arrays: Arrays) -> dict[str, str]:
+        return {"run": self.run, "name": path.name, "digest": _digest(self.run, path.name, arrays)}
 
     def _refuse(self, path: Path, reason: str) -> None:
         self.refused.append(f"{path.name} {reason}")

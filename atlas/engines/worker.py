@@ -11,8 +11,9 @@ guarded by waiting for what is pending before anything new is handed out.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from functools import partial
 from types import TracebackType
 from typing import Self
@@ -83,7 +84,7 @@ class Worker:
         """
         low, high = chunk.batches[number : number + 2].tolist()
         offsets = chunk.offsets[low : high + 1]
-        try:
+        with _within_memory(f"micro-batch of {high - low} windows on {self.model.device}"):
             ids, mask, counted = pad(
                 chunk.ids, offsets, self._lead, self.model.pad_id, self.model.special_ids, pin=self._pin
             )
@@ -97,41 +98,61 @@ class Worker:
             for name in self._hooks:
                 value = activations.pop(name)
                 self._encode(name, value.reshape(-1, value.shape[-1]).index_select(0, chosen).float(), batch)
-        except (torch.OutOfMemoryError, MemoryError) as error:
-            where = f"micro-batch of {high - low} windows on {self.model.device}"
-            raise AtlasError(where, "out of memory", "lower collect.batch, or set collect.memory") from error
         self.state.covered.add(chunk.first_batch + number)
         if chunk.number not in self.state.chunks:
             self.state.chunks[chunk.number] = chunk.digest()
         return int(offsets[-1] - offsets[0])
 
     def finish(self) -> None:
-        """Wait until the state has all that was read."""
-        for done in self._pending:
-            done.result()
+        """Wait until the state has all that was read.
+
+        Raises:
+            AtlasError: If memory does not suffice.
+        """
+        with _within_memory(f"statistics of a micro-batch on {self.model.device}"):
+            for done in self._pending:
+                done.result()
         self._pending = []
 
     @torch.inference_mode()
     def _encode(self, hook: str, x: Tensor, batch: Batch) -> None:
         here = {p: e for p, e in self._encoders.items() if self.dictionaries[p].hook_point == hook}
         low, high = (float(v) for v in torch.aminmax(x)) if x.numel() else (0.0, 0.0)  # both NaN if any value is
+        noted: list[int] = []
         if not np.isfinite([low, high]).all():
-            x, batch = self._leave_out(here, x, batch, torch.isfinite(x).all(1))
+            x, batch, noted = self._leave_out(here, x, batch, torch.isfinite(x).all(1), [])
             low, high = (float(v) for v in torch.aminmax(x)) if x.numel() else (0.0, 0.0)
         for place, encoder in here.items():
             fits = encoder.fit(x, max(-low, high))
-            mine = (x, batch) if fits is None else self._leave_out([place], x, batch, fits)
-            self._pending += encoder.run(*mine, partial(self._take, place))
+            mine, of = (x, batch) if fits is None else self._leave_out([place], x, batch, fits, noted)[:2]
+            self._pending += encoder.run(mine, of, partial(self._take, place))
 
     def _take(self, place: int, block: int, firings: Firings, batch: Batch) -> None:
         self.state.accumulators[place, block].update(firings, batch)
 
-    def _leave_out(self, places: Iterable[int], x: Tensor, batch: Batch, fits: Tensor) -> tuple[Tensor, Batch]:
-        """Take out the tokens that do not fit, and note them for these dictionaries."""
+    def _leave_out(
+        self, places: Iterable[int], x: Tensor, batch: Batch, fits: Tensor, noted: list[int]
+    ) -> tuple[Tensor, Batch, list[int]]:
+        """Take out the tokens that do not fit, and note them and their windows for these dictionaries.
+
+        `noted` are windows of this micro-batch that are noted already. The windows that were found are the last result.
+        """
         bad = ~fits.cpu().numpy()
         if not bad.any():
-            return x, batch
-        windows = np.unique(batch.windows[batch.row[bad]]).tolist()
+            return x, batch, []
+        windows: list[int] = np.unique(batch.windows[batch.row[bad]]).tolist()
         for place in places:
-            self.state.unfit[place].add(windows, int(bad.sum()), len(windows))
-        return x[fits], batch.without(bad)
+            self.state.unfit[place].add(windows, int(bad.sum()), len(set(windows).difference(noted)))
+        return x[fits], batch.without(bad), windows
+
+
+@contextmanager
+def _within_memory(where: str) -> Iterator[None]:
+    """Tell in one line that memory does not suffice; torch's allocator for the CPU says so in words alone."""
+    try:
+        yield
+    except (RuntimeError, MemoryError) as error:
+        known = isinstance(error, (torch.OutOfMemoryError, MemoryError)) or "can't allocate memory" in str(error)
+        if not known:
+            raise
+        raise AtlasError(where, "out of memory", "lower collect.batch, or set collect.memory") from error

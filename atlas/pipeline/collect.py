@@ -20,10 +20,13 @@ from atlas.corpus import token_bytes
 from atlas.dictionaries.base import Dictionary
 from atlas.engines import Parts, State, Worker, run_local
 from atlas.engines.deposit import Deposit, Keep, Outcome, deposit
+from atlas.engines.ray import run_ray
+from atlas.engines.ray_cluster import Crew
 from atlas.engines.state import Unfit
 from atlas.errors import AtlasError
 from atlas.model.hooks import layer_of
 from atlas.paths import Places
+from atlas.pipeline.node import make_worker
 from atlas.pipeline.prepare import Prepared, load_model, prepare, read_inputs
 from atlas.pipeline.report import Reporter
 from atlas.records import DictionaryRecord, UnfitRecord
@@ -75,14 +78,21 @@ def _pass(recipe: Recipe, places: Places, job: Prepared, number: int, report: Re
         report.say(f"{line}: computed again")
     of = f" ({number + 1} of {len(job.plan.shapes)})" if len(job.plan.shapes) > 1 else ""
     with ExitStack() as stack:
+        what, tokens, every = f"run the model and the dictionaries{of}", recipe.corpus.tokens, recipe.collect.checkpoint
+        if recipe.collect.engine == "ray":
+            make = make_worker(recipe, places, job, shape)
+            crew = Crew(make.kind, make.threads, recipe.collect.workers)
+            tick = stack.enter_context(report.track(what, tokens, "tokens"))
+            run_ray(make, job.corpus, tokens, parts, state, every, tick, crew, report.say)
+            return parts
         workers = []
         for place, device in enumerate(job.devices):
             model = job.model if place == 0 else load_model(recipe, job.inputs, device)
             own = [d.to(device) for d in job.dictionaries]
             worker = Worker(model, own, shape, bos=recipe.corpus.bos, state=state if place == 0 else State(shape))
             workers.append(stack.enter_context(worker))
-        with report.track(f"run the model and the dictionaries{of}", recipe.corpus.tokens, "tokens") as tick:
-            run_local(workers, job.corpus, parts, recipe.collect.checkpoint, tick)
+        tick = stack.enter_context(report.track(what, tokens, "tokens"))
+        run_local(workers, job.corpus, parts, every, tick)
     return parts
 
 
