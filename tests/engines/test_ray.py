@@ -5,6 +5,7 @@ Workers are killed by their process, nodes by theirs; the bytes have to be those
 
 import hashlib
 import os
+import pickle
 import shutil
 import signal
 import subprocess
@@ -13,6 +14,7 @@ import tempfile
 import time
 from collections import Counter
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -28,6 +30,8 @@ from atlas.errors import AtlasError
 from atlas.paths import places
 from atlas.pipeline.collect import collect
 from atlas.pipeline.name import name
+from atlas.pipeline.node import make_worker
+from atlas.pipeline.prepare import prepare, read_inputs
 from atlas.pipeline.report import Silent
 
 HOST = "127.0.0.2" if sys.platform == "linux" else "127.0.0.1"  # Ray takes 127.0.0.1 for the address of the machine
@@ -249,6 +253,17 @@ def test_a_killed_driver_leaves_parts_and_the_store_has_the_same_bytes(tiny, tmp
     assert reporter.found >= left * 2 * 8  # micro-batches x windows x the shortest window
     assert name(recipe, where, reporter)
     assert digests(where.store) == digests(tiny.store)
+
+
+def test_a_node_with_other_weights_is_refused(tiny, tmp_path):
+    path = in_folder(tiny, tmp_path, 'engine = "ray"')
+    recipe, where = load(path), places("tiny", tmp_path / "out")
+    job = prepare(recipe, where, read_inputs(recipe, where, Silent()))
+    make = pickle.loads(pickle.dumps(make_worker(recipe, where, job, job.plan.shapes[0])))  # noqa: S301 (our own)
+    with make() as worker:
+        assert worker.state.shape == job.plan.shapes[0]
+    with pytest.raises(AtlasError, match=r"dictionary 0-res-24 is .*bring the nodes to the same state"):
+        replace(make, has=(*make.has[:-1], ("dictionary 0-res-24", "other")))()
 
 
 def test_a_lost_node_costs_what_lay_on_it(job, cluster, expected, monkeypatch):
