@@ -54,6 +54,9 @@ BATCH, TOP, SAMPLE = 32, 20, 128
 TURNS = 50
 """Micro-batches for one more dictionary: 203,200 tokens, the demo's corpus."""
 
+FEW = 2048
+"""Tokens that thresholds of random dictionaries are quantiles of."""
+
 LIMITS = {"ratio_to_floor": 1.10, "many_ratio_to_floor": 1.25, "extra_dictionary_ratio": 1.30}
 
 MANY = {  # id: hook point's block, features, folder of build/demo if it is real
@@ -141,7 +144,7 @@ class Bench:
         if not real:
             folder = self.scratch / name
             hook_point = f"blocks.{block}.hook_resid_post"
-            write_dictionary(folder, self.activations[block], width, hook_point, seed=width)
+            write_dictionary(folder, self.activations[block][:FEW], width, hook_point, seed=width)
         return saelens.read(folder / "cfg.json", folder / "sae_weights.safetensors", name, real or "random")
 
     def race(self, names: list[str], count: int) -> Race:
