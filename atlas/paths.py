@@ -2,7 +2,7 @@
 
 <root>/                       `build/out` under the current folder, or $ATLAS_OUT
   cache/                      converted models, downloaded text; shared, safe to delete
-  <atlas>/work/               shards of an unfinished collect pass
+  <atlas>/work/               checkpoints and corpus of an unfinished collect pass
   <atlas>/store/              the store (see `atlas.store`)
   <atlas>/site/               the finished site
 """
@@ -33,7 +33,7 @@ class Places:
 
     @property
     def work(self) -> Path:
-        """Shards of the collect pass, until the store is written."""
+        """Checkpoints of the collect pass and its corpus as tokens, until the store is written."""
         return self.base / "work"
 
     @property
