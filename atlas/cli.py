@@ -47,6 +47,8 @@ def main() -> None:
         app()
     except AtlasError as error:
         _fail(str(error))
+    except MemoryError:
+        _fail("memory: out of it; what is written down is kept: free some, or set collect.memory, and run it again")
     except OSError as error:
         if error.errno not in {errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS, errno.EPERM}:
             raise

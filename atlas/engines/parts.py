@@ -23,8 +23,6 @@ from atlas.engines.state import Arrays, Shape, State
 from atlas.errors import AtlasError
 from atlas.store.atomic import write_bytes
 
-PATTERN = "part-*.safetensors"
-
 
 class Parts:
     """The parts of one pass.

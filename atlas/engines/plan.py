@@ -27,6 +27,7 @@ from dataclasses import dataclass, replace
 from atlas.engines.encode import BLOCK, ROWS
 from atlas.engines.state import FIRING, HELD, Shape
 from atlas.errors import AtlasError
+from atlas.model.footprint import Footprint
 from atlas.stats.accumulate import BINS
 
 ROW, ACTIVATION = 38, 6
@@ -46,24 +47,16 @@ class Size:
     """What decides the cost of a pass.
 
     Attributes:
-        parameters: Parameters of the blocks that are run.
-        weights: Bytes of all weights of the model that are kept.
-        blocks: Blocks that are run.
-        attention: Width of attention, heads x head size.
-        hidden: Widest activations of a token inside of a block, in values.
-        itemsize: Bytes of a value of the model.
+        model: What the model costs, with the blocks that are run alone.
+        hooks: Hook points that are read.
         encoders: (d_in, width) of each dictionary.
         tokens: Tokens to read.
         window: Tokens in a window.
         batch: Full windows in a micro-batch.
     """
 
-    parameters: int
-    weights: int
-    blocks: int
-    attention: int
-    hidden: int
-    itemsize: int
+    model: Footprint
+    hooks: int
     encoders: tuple[tuple[int, int], ...]
     tokens: int
     window: int
@@ -126,7 +119,7 @@ def make_plan(size: Size, shape: Shape, memory: int) -> Plan:
         passes[-1].append(where)
         used += needs
     shapes = tuple(_only(shape, set(some)) for some in passes)
-    forward = 2 * size.parameters + 4 * size.window * size.attention * size.blocks
+    forward = 2 * size.model.parameters + 4 * size.window * size.model.attention * size.model.blocks
     encode = sum(2 * d_in * width for d_in, width in size.encoders)
     state = tuple(sum(cost[where] for where in some) for some in passes)
     return Plan(
@@ -155,16 +148,16 @@ def choose_batch(size: Size, memory: int, most: int) -> int:
 
 
 def activation_bytes(size: Size) -> int:
-    """Bytes of activations of one micro-batch: inside a block, at hook points, and of `ROWS` features."""
-    tokens = size.batch * size.window
-    widths = {d_in for d_in, _ in size.encoders}
-    return tokens * (4 * size.hidden * size.itemsize + 3 * 4 * sum(widths) + 5 * ROWS)
+    """Bytes of activations of one micro-batch: inside a block, at all hook points, and of `ROWS` features of one."""
+    widest = max(d_in for d_in, _ in size.encoders)
+    inside, kept = 4 * size.model.hidden * size.model.itemsize, size.hooks * widest * size.model.itemsize
+    return size.batch * size.window * (inside + kept + 3 * 4 * widest + 5 * ROWS)
 
 
 def fixed_bytes(size: Size) -> int:
     """Bytes that every pass needs, apart from its state."""
     dictionaries = sum(2 * 4 * d_in * width for d_in, width in size.encoders)
-    return size.weights + dictionaries + activation_bytes(size) + HELD
+    return size.model.weights + dictionaries + activation_bytes(size) + HELD
 
 
 def block_bytes(shape: Shape, place: int, block: int) -> int:

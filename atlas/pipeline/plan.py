@@ -36,13 +36,14 @@ def plan(recipe: Recipe, places: Places, report: Reporter, seconds: float = PROB
     effects = 2 * job.model.d_model * job.model.vocab * features
     again = size.tokens * (made.forward * len(made.shapes) + made.encode) / (made.forward + made.encode)
     work = f"{made.forward / 1e6:,.0f} million in the model, {made.encode / 1e6:,.0f} million in the dictionaries"
-    rest = f"{gigabytes(made.fixed - size.weights)} dictionaries and buffers, {gigabytes(max(made.state))} statistics"
+    buffers = made.fixed - size.model.weights
+    rest = f"{gigabytes(buffers)} dictionaries and buffers, {gigabytes(max(made.state))} statistics"
     where = f"{len(job.devices)} x {job.devices[0].type}"
     for line in (
         f"read      {size.tokens:,} tokens in windows of {size.window}, micro-batches of {size.batch} windows",
         f"passes    {len(made.shapes)} for {len(size.encoders)} dictionaries with {features:,} features",
         f"work      {made.operations:.2g} operations: a token takes {work}; then {effects:.2g} for logit effects",
-        f"memory    {gigabytes(made.peak)} at the peak: {gigabytes(size.weights)} model, {rest}",
+        f"memory    {gigabytes(made.peak)} at the peak: {gigabytes(size.model.weights)} model, {rest}",
         f"disk      {gigabytes(made.disk)} for checkpoints and the corpus, until the store is written",
         f"time      about {duration(again / speed)} on {where}, without logit effects",
         f"          (a probe of {seconds:.0f} s read {speed:,.0f} tokens a second on one)",

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 
 import torch
 
@@ -146,7 +146,8 @@ def pick_devices(wanted: str, workers: int) -> list[torch.device]:
 def measure(recipe: Recipe, model: LanguageModel, dictionaries: Sequence[Dictionary]) -> Size:
     """What decides the cost of a pass, read off the model and the recipe; `batch` is 1."""
     return Size(
-        **asdict(footprint(model)),
+        model=footprint(model),
+        hooks=len({d.hook_point for d in dictionaries}),
         encoders=tuple((d.d_model, d.width) for d in dictionaries),
         tokens=recipe.corpus.tokens,
         window=recipe.corpus.window,

@@ -22,6 +22,7 @@ from pathlib import Path
 
 from atlas.engines import Shape
 from atlas.engines.plan import Size, choose_batch, make_plan
+from atlas.model.footprint import Footprint
 from atlas.pipeline.prepare import MEMORY, MOST_WINDOWS
 
 LAYERS, D, MLP, HEADS, KEYS, HEAD, VOCABULARY = 26, 2304, 9216, 8, 4, 256, 256_000  # Gemma 2 2B
@@ -54,7 +55,8 @@ def gemma(tokens: int) -> Size:
     matrices = LAYERS * (attention + 3 * D * MLP)
     norms = LAYERS * 4 * D + D
     weights = 2 * (matrices + norms + VOCABULARY * D)  # bfloat16; the unembedding is the embedding
-    size = Size(matrices, weights, LAYERS, HEADS * HEAD, MLP, 2, ((D, WIDTH),) * LAYERS, tokens, WINDOW, 1)
+    model = Footprint(matrices, weights, LAYERS, HEADS * HEAD, MLP, 2)
+    size = Size(model, LAYERS, ((D, WIDTH),) * LAYERS, tokens, WINDOW, 1)
     return replace(size, batch=choose_batch(size, MEMORY, MOST_WINDOWS["cuda"]))
 
 
@@ -84,7 +86,7 @@ def tables(rates: Rates) -> tuple[str, str]:
         row("---", "---", "---"),
         row(
             "forward, a token",
-            f"2 × {size.parameters:,} parameters + 4 × {WINDOW} × {HEADS * HEAD} × {LAYERS}",
+            f"2 × {size.model.parameters:,} parameters + 4 × {WINDOW} × {HEADS * HEAD} × {LAYERS}",
             f"{plan.forward / 1e9:.2f} GFLOP",
         ),
         row("encoders, a token", f"{LAYERS} × 2 × {D} × {WIDTH:,}", f"{plan.encode / 1e9:.2f} GFLOP"),
@@ -112,8 +114,8 @@ def tables(rates: Rates) -> tuple[str, str]:
     each = [
         row("Where", "What", "Bytes"),
         row("---", "---", "---"),
-        row("GPU of each worker", "model, bfloat16", giga(size.weights)),
-        row("", "dictionaries, activations and the rest (`plan.fixed`)", giga(plan.fixed - size.weights)),
+        row("GPU of each worker", "model, bfloat16", giga(size.model.weights)),
+        row("", "dictionaries, activations and the rest (`plan.fixed`)", giga(plan.fixed - size.model.weights)),
         row("memory of each worker", "statistics at the peak (`plan.state`)", giga(state)),
         row("object store", "a worker's state, packed", giga(packed)),
         row("driver's disk", "checkpoint, and the next one beside it", giga(2 * packed)),
