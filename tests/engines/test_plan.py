@@ -25,7 +25,7 @@ def test_every_block_is_counted_in_one_pass_and_no_pass_is_above_the_budget(mega
     memory = megabytes * 10**6
     least = fixed_bytes(SIZE) + max(block_bytes(SHAPE, *where) for where in SHAPE.places())
     if memory < least:
-        with pytest.raises(AtlasError, match="collect.memory"):
+        with pytest.raises(AtlasError, match=r"collect\.memory"):
             make_plan(SIZE, SHAPE, memory)
         return
     plan = make_plan(SIZE, SHAPE, memory)
