@@ -20,6 +20,7 @@ from rich.console import Console
 from rich.text import Text
 
 from atlas.errors import AtlasError
+from atlas.spin import wait_briefly
 from atlas.version import __version__
 
 if TYPE_CHECKING:
@@ -43,6 +44,7 @@ RECIPE = Path("recipe.toml")
 
 def main() -> None:
     """Run the command line."""
+    wait_briefly()
     try:
         app()
     except AtlasError as error:

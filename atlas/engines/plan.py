@@ -28,7 +28,7 @@ from atlas.engines.encode import BLOCK, ROWS
 from atlas.engines.state import FIRING, HELD, Shape
 from atlas.errors import AtlasError
 from atlas.model.footprint import Footprint
-from atlas.stats.accumulate import BINS
+from atlas.stats.kernels import BINS
 
 ROW, ACTIVATION = 38, 6
 """Bytes of a snippet's row, and of each of its activations."""

@@ -3,15 +3,14 @@
 Memory is O(features x (k + m)), whatever the number of tokens. Algorithm of `update`, in which no step
 loops over features or tokens in Python:
 
-1. Counts, per-source counts, the log2 histogram and the maximum are added in place.
+1. One reading of the firings (`kernels.tally`) adds counts, per-source counts, the log2 histogram and the
+   maximum in place, and finds the candidates:
 2. A firing can only lead to a top snippet if it reaches its feature's bar (the k-th best context so far);
    of those that do, the peak of each (feature, window) becomes a candidate.
 3. A firing is a candidate for the sample if its rank does not exceed its feature's bar (the m-th lowest
    so far). Almost nothing passes either bar once the pass is under way.
 4. Candidates wait (`waiting`); when they outnumber what is kept they are sorted in (`snippets.select_*`)
    and the bars are moved.
-
-The bins of the histogram (`store.schema.edge`) are the top bits of a float32.
 """
 
 from __future__ import annotations
@@ -22,28 +21,18 @@ import numpy as np
 
 from atlas.stats.batch import HASH_BITS, Batch, Float32, Int64, UInt64, multipliers
 from atlas.stats.firings import CELLS_AT_MOST, Firings
-from atlas.stats.rows import Rows, starts_of
+from atlas.stats.kernels import BINS, tally
+from atlas.stats.rows import Rows
 from atlas.stats.snippets import FEATURES_AT_MOST, Kept, select_sample, select_top
 from atlas.stats.waiting import Candidates, Waiting
-from atlas.store.schema import BINS_PER_OCTAVE, OCTAVES
 
-BINS = (OCTAVES[1] - OCTAVES[0]) * BINS_PER_OCTAVE
 PATIENCE = 2.0
 """Candidates that may wait before they are sorted in, as a multiple of the rows that a table keeps."""
 
 HELD = 400_000
 """Firings that a table's candidates may hold back, if the engine does not say."""
 
-_SHIFT = np.uint64(64 - HASH_BITS)
 _OPEN = np.uint64(2**HASH_BITS - 1)
-_LOWEST_BIN = (127 + OCTAVES[0]) * BINS_PER_OCTAVE
-
-
-def bin_of(values: Float32) -> Int64:
-    """int64 [n]: the log2 histogram's bin of positive float32 values; what lies outside goes to the ends."""
-    bins = (values.view(np.uint32) >> np.uint32(20)).astype(np.int64)
-    bins -= _LOWEST_BIN
-    return np.clip(bins, 0, BINS - 1, out=bins)
 
 
 @dataclass
@@ -84,7 +73,6 @@ class Accumulator:
             np.zeros((width, BINS), np.int64),
             np.zeros(width, np.float32),
         )
-        self._features = np.arange(width, dtype=np.int32)
         self._multiplier = multipliers(np.arange(first, first + width))
         self._reset()
 
@@ -100,13 +88,33 @@ class Accumulator:
         self.tokens += batch.tokens
         if not len(firings):
             return
-        ends = np.searchsorted(firings.cells, self._features * batch.tokens + (batch.tokens - 1), "right")
-        counts = np.diff(ends, prepend=0)
-        feature = np.repeat(self._features, counts)
-        token = firings.cells - feature * batch.tokens
-        self._add_totals(firings, batch, feature, token, counts)
-        self._add_top(firings, batch, feature, token, counts)
-        self._add_sample(firings, batch, feature, token, counts)
+        totals, size = self.totals, len(firings)
+        peaks, drawn, ranks = np.empty(size, np.int32), np.empty(size, np.int32), np.empty(size, np.uint64)
+        found, low = tally(
+            firings.cells,
+            firings.value,
+            batch.row,
+            batch.source,
+            batch.hash,
+            self._multiplier,
+            self._top_bar,
+            self._sample_bar,
+            totals.count,
+            totals.source,
+            totals.histogram,
+            totals.max,
+            peaks,
+            drawn,
+            ranks,
+        )
+        if found:
+            self._new_top.add(Candidates.of(batch, firings, peaks[:found].copy()))
+            if self._new_top.count > PATIENCE * self.width * self.k:
+                self._settle_top()
+        if low:
+            self._new_sample.add(Candidates.of(batch, firings, drawn[:low].copy(), ranks[:low].copy()))
+            if self._new_sample.count > PATIENCE * self.width * self.m:
+                self._settle_sample()
 
     def merge(self, other: Accumulator) -> None:
         """Add all that another accumulator of the same block has seen."""
@@ -171,50 +179,6 @@ class Accumulator:
         self._new_top, self._new_sample = Waiting(self._held), Waiting(self._held)
         self._top_bar = np.zeros(self.width, np.float32)
         self._sample_bar: UInt64 = np.full(self.width, _OPEN)
-
-    def _add_totals(
-        self, firings: Firings, batch: Batch, feature: np.ndarray, token: np.ndarray, counts: Int64
-    ) -> None:
-        totals, value = self.totals, firings.value
-        totals.count += counts
-        sources = totals.source.shape[1]
-        cells = feature * np.int32(sources) + batch.source.take(token)
-        totals.source += np.bincount(cells, minlength=totals.source.size).reshape(totals.source.shape)
-        bins = bin_of(value)
-        bins += feature * np.int64(BINS)
-        np.add.at(totals.histogram.reshape(-1), bins, 1)
-        some = np.flatnonzero(counts)
-        peak = np.maximum.reduceat(value, (np.cumsum(counts) - counts)[some])
-        totals.max[some] = np.maximum(totals.max[some], peak)
-
-    def _add_top(self, firings: Firings, batch: Batch, feature: np.ndarray, token: np.ndarray, counts: Int64) -> None:
-        value = firings.value
-        hits = np.flatnonzero(value >= np.repeat(self._top_bar, counts))
-        if not len(hits):
-            return
-        high = value[hits]
-        new = starts_of(feature[hits], batch.row[token[hits]])
-        starts = np.flatnonzero(new)
-        group = np.cumsum(new) - 1
-        best = np.flatnonzero(high == np.maximum.reduceat(high, starts)[group])
-        focus = hits[best[starts_of(group[best])]]  # the earliest position that reaches the peak
-        at = token[focus]
-        self._new_top.add(Candidates(batch, firings, focus, feature[focus], at, batch.context[at]))
-        if self._new_top.count > PATIENCE * self.width * self.k:
-            self._settle_top()
-
-    def _add_sample(
-        self, firings: Firings, batch: Batch, feature: np.ndarray, token: np.ndarray, counts: Int64
-    ) -> None:
-        rank = batch.hash.take(token)
-        rank *= np.repeat(self._multiplier, counts)
-        rank >>= _SHIFT
-        focus = np.flatnonzero(rank <= np.repeat(self._sample_bar, counts))
-        if not len(focus):
-            return
-        self._new_sample.add(Candidates(batch, firings, focus, feature[focus], token[focus], rank[focus]))
-        if self._new_sample.count > PATIENCE * self.width * self.m:
-            self._settle_sample()
 
     def _settle_top(self) -> None:
         if not self._new_top.count:

@@ -11,12 +11,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from atlas.stats.batch import Batch, Float32, Int32, Int64
+from atlas.stats.batch import Float32, Int32
 
 CELLS_AT_MOST = 2**31
-
-SEARCH = 30
-"""Firings that can be told apart in the time of finding one of them by binary search, about."""
 
 
 def round_significant(values: Float32) -> Float32:
@@ -56,27 +53,3 @@ class Firings:
     def __len__(self) -> int:
         """Number of firings."""
         return len(self.cells)
-
-    def groups(self, batch: Batch, focus: Int64) -> tuple[Int64, Int64]:
-        """int64 [c], int64 [c]: first firing and number of firings of the (feature, window) of each firing at `focus`.
-
-        For a few of many firings, a binary search for both ends of each is cheapest; for many, it is cheaper to find
-        the ends of all groups.
-        """
-        if len(focus) * SEARCH < len(self):
-            cells = self.cells[focus].astype(np.int64)
-            base = cells // batch.tokens * batch.tokens
-            row = batch.row[cells - base]
-            first = np.searchsorted(self.cells, (base + batch.starts[row]).astype(np.int32))
-            # the last cell rather than the next one's: at the very end the next one would not fit an int32
-            last = np.searchsorted(self.cells, (base + (batch.starts[row + 1] - 1)).astype(np.int32), "right")
-            return first, last - first
-        feature = self.cells // np.int32(batch.tokens)
-        row = batch.row.take(self.cells - feature * np.int32(batch.tokens))
-        row += feature * np.int32(len(batch.windows))
-        new = np.empty(len(self), np.bool_)
-        new[0] = True
-        np.not_equal(row[1:], row[:-1], out=new[1:])
-        starts = np.append(np.flatnonzero(new), len(self))
-        group = (np.cumsum(new) - 1)[focus]
-        return starts[group], starts[group + 1] - starts[group]

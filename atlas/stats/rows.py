@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from atlas.stats.batch import Float32, Int64, UInt64
+from atlas.stats.kernels import copy_parts
 
 SPARE = 1.5
 """How much longer the activations of a table may be than what its rows use of them."""
@@ -82,20 +83,16 @@ class Rows:
 
     def packed(self) -> Rows:
         """The same rows with their activations one after the other, and no others."""
-        flat = ragged(self.start, self.length.astype(np.int64))
         start = np.cumsum(self.length, dtype=np.int64) - self.length
-        return replace(self, start=start, at=self.at[flat], act=self.act[flat])
+        size = int(self.length.sum(dtype=np.int64))
+        at, act = np.empty(size, np.int16), np.empty(size, np.float32)
+        copy_parts(self.start, self.length, self.at, self.act, at, act)
+        return replace(self, start=start, at=at, act=act)
 
     def arrays(self) -> dict[str, np.ndarray]:
         """All columns but `start`, which `of` works out again; equal for equal rows."""
         rows = self.packed()
         return {f.name: getattr(rows, f.name) for f in fields(Rows) if f.name != "start"}
-
-
-def ragged(starts: Int64, length: Int64) -> Int64:
-    """Flat indices of the ragged parts `starts[i] .. starts[i] + length[i]`, one after the other."""
-    ends = np.cumsum(length)
-    return np.repeat(starts - (ends - length), length) + np.arange(ends[-1] if len(ends) else 0)
 
 
 def rank_in_groups(new_group: np.ndarray) -> Int64:

@@ -10,21 +10,30 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from atlas.stats.batch import Batch, Int64, UInt64
+from atlas.stats.batch import Batch, Int32, Int64, UInt64
 from atlas.stats.firings import Firings
-from atlas.stats.rows import Rows, ragged
+from atlas.stats.kernels import copy_firings, groups
+from atlas.stats.rows import Rows
 
 
 @dataclass(frozen=True)
 class Candidates:
-    """Candidates of one micro-batch: firings at `focus` (int64 [c]), with `feature` and `token` of each and a key."""
+    """Candidates of one micro-batch: firings at `focus` (int32 [c]), with `feature` and `token` of each and a key."""
 
     batch: Batch
     firings: Firings
-    focus: Int64
+    focus: Int32
     feature: np.ndarray
     token: np.ndarray
     key: UInt64
+
+    @staticmethod
+    def of(batch: Batch, firings: Firings, focus: Int32, key: UInt64 | None = None) -> Candidates:
+        """The firings at `focus`; by default a context's hash is the key."""
+        cells = firings.cells[focus]
+        feature = cells // np.int32(batch.tokens)
+        token = cells - feature * np.int32(batch.tokens)
+        return Candidates(batch, firings, focus, feature, token, batch.context[token] if key is None else key)
 
     def __len__(self) -> int:
         """Number of candidates."""
@@ -45,9 +54,11 @@ class Candidates:
         """The candidates at `chosen`, each with all firings of its feature in its window."""
         batch, firings, focus = self.batch, self.firings, self.focus[chosen]
         token, feature = self.token[chosen], self.feature[chosen]
-        first, length = firings.groups(batch, focus)
-        flat = ragged(first, length)
-        inside = firings.cells[flat] - np.repeat(feature * np.int32(batch.tokens), length)
+        first, length = np.empty(len(focus), np.int64), np.empty(len(focus), np.int64)
+        groups(firings.cells, batch.row, focus, first, length)
+        size = int(length.sum())
+        at, act = np.empty(size, np.int16), np.empty(size, np.float32)
+        copy_firings(firings.cells, firings.value, batch.position, first, length, at, act)
         return Rows.of(
             feature=feature,
             window=batch.windows[batch.row[token]],
@@ -55,8 +66,8 @@ class Candidates:
             value=firings.value[focus],
             key=self.key[chosen],
             length=length,
-            at=batch.position[inside],
-            act=firings.value[flat],
+            at=at,
+            act=act,
         )
 
 
@@ -98,7 +109,8 @@ class Waiting:
         """The rows at `order` of what `columns` gave; nothing waits any more."""
         sizes = [len(table), *map(len, self._rows), *map(len, self._candidates)]
         first = np.cumsum([0, *sizes])
-        ascending = np.sort(order)
+        ranks = np.argsort(order)
+        ascending = order[ranks]
         cut = np.searchsorted(ascending, first)
         chosen = [ascending[a:b] - start for a, b, start in zip(cut, cut[1:], first, strict=False)]
         tables = [table, *self._rows]
@@ -107,4 +119,6 @@ class Waiting:
         self._rows, self._candidates = [], []
         self.count = self._held = 0
         # `parts` has the rows in ascending order of their number: bring them into the order that is asked for
-        return Rows.join(parts).take(np.searchsorted(ascending, order))
+        place = np.empty(len(order), np.int64)
+        place[ranks] = np.arange(len(order))
+        return Rows.join(parts).take(place)
