@@ -2,7 +2,9 @@
 
 For a dictionary of f features on n tokens:
 
-1. `b_dec` is subtracted where the dictionary asks for it.
+1. Where the dictionary subtracts `b_dec` from its input, the encoder's bias takes that over, once and in float64:
+   W (x - b_dec) + b_enc = W x + (b_enc - W b_dec). Sums then cancel later: of the demo's activations above the
+   threshold the worst is off by 6e-6 instead of 4e-6, and they are kept with 2e-4.
 2. `ROWS` features at a time are encoded into one reused matrix with a row a feature, [ROWS, n]: its
    cells above the threshold come out sorted by (feature, token), as the statistics want them.
 3. On a CPU the rows are sifted in blocks of `BLOCK` features, one a thread: compare, find, copy out,
@@ -22,6 +24,7 @@ from __future__ import annotations
 
 import math
 import threading
+from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, Future
 from dataclasses import dataclass
@@ -93,9 +96,13 @@ class Encoder:
         self._blocks = frozenset(blocks)
         self._here = buffers.device.type == "cpu"
         weights = dictionary.W_enc
+        self._bias = dictionary.b_enc
+        if dictionary.subtract_b_dec:
+            b_enc, b_dec = dictionary.b_enc.cpu().double(), dictionary.b_dec.cpu().double()  # not all devices have it
+            self._bias = (b_enc - b_dec @ weights.cpu().double()).float().to(weights.device)
+        self._bars = dictionary.bar
         self._reach = float(weights.abs().sum(0).max())
-        self._bias = float(dictionary.b_enc.abs().max())
-        self._shift = float(dictionary.b_dec.abs().max()) if dictionary.subtract_b_dec else 0.0
+        self._highest = float(self._bias.abs().max())
 
     def fit(self, x: Tensor, largest: float) -> Tensor | None:
         """Which tokens can be encoded: bool [n] on the device, or None for all of them.
@@ -107,7 +114,7 @@ class Encoder:
         if self._safe(largest):
             return None
         fits = torch.ones(len(x), dtype=torch.bool, device=x.device)
-        for _, pre in self._rows(self._centred(x), all_of_them=True):  # so that all blocks agree, in whatever pass
+        for _, pre in self._rows(x, all_of_them=True):  # so that all blocks agree, in whatever pass
             fits &= (pre.abs() < MOST).all(0)
         return fits
 
@@ -122,12 +129,11 @@ class Encoder:
         Returns:
             Calls of `take` that may not have ended yet.
         """
-        x = self._centred(x)
         if self.dictionary.k is not None:
             return self._top_k(x, batch, take)
         pending: list[Future[None]] = []
         for first, pre in self._rows(x):
-            bars = self.dictionary.bar[first : first + len(pre)]
+            bars = self._bars[first : first + len(pre)]
             if self._here:
                 self._sift_here(first, pre.numpy(), bars.numpy(), batch, take)
             else:
@@ -136,12 +142,7 @@ class Encoder:
 
     def _safe(self, largest: float) -> bool:
         """Whether no sum can leave float32's range, by the triangle inequality."""
-        return (largest + self._shift) * self._reach + self._bias < torch.finfo(torch.float32).max / 2
-
-    def _centred(self, x: Tensor) -> Tensor:
-        if not self.dictionary.subtract_b_dec:
-            return x
-        return torch.sub(x, self.dictionary.b_dec, out=self._buffers.get("centred", *x.shape))
+        return largest * self._reach + self._highest < torch.finfo(torch.float32).max / 2
 
     def _rows(self, x: Tensor, *, all_of_them: bool = False) -> Iterator[tuple[int, Tensor]]:
         """First feature and pre-activations [rows, n] of every run of features that is wanted, in one reused buffer."""
@@ -151,23 +152,32 @@ class Encoder:
             if not all_of_them and self._blocks.isdisjoint(range(first // BLOCK, -(-last // BLOCK))):
                 continue
             out = self._buffers.get("pre", last - first, len(x))
-            torch.addmm(d.b_enc[first:last, None], d.W_enc[:, first:last].T, x.T, out=out)
+            torch.addmm(self._bias[first:last, None], d.W_enc[:, first:last].T, x.T, out=out)
             yield first, out
 
     def _sift_here(self, first: int, pre: np.ndarray, bars: np.ndarray, batch: Batch, take: Take) -> None:
-        """Sift each block in a thread of its own; all are done when this ends, for `pre` is used again."""
+        """Sift the blocks, this thread and the pool's, each taking the next one; all are done when this ends."""
+        lows = (low for low in range(0, len(pre), BLOCK) if (first + low) // BLOCK in self._blocks)
+        todo = deque(lows)  # taking from it is atomic
 
-        def sift_one(block: int, low: int) -> None:
-            room = cells, values = self._buffers.found(BLOCK * batch.tokens)
+        def work() -> None:
             words = -(-batch.tokens // 8)
-            work = np.zeros(8 * words, np.uint8), np.empty(words, np.int32)
-            found = kernels.sift(pre[low : low + BLOCK], bars[low : low + BLOCK], *work, *room)
-            take(block, Firings.of(cells[:found].copy(), values[:found]), batch)
+            room = np.zeros(8 * words, np.uint8), np.empty(words, np.int32), *self._buffers.found(BLOCK * batch.tokens)
+            cells, values = room[2:]
+            while True:
+                try:
+                    low = todo.popleft()
+                except IndexError:
+                    return
+                found = kernels.sift(pre[low : low + BLOCK], bars[low : low + BLOCK], *room)
+                take((first + low) // BLOCK, Firings.of(cells[:found], values[:found]), batch)
 
-        places = [((first + low) // BLOCK, low) for low in range(0, len(pre), BLOCK)]
-        pending = [self._pool.submit(sift_one, block, low) for block, low in places if block in self._blocks]
-        for done in pending:
-            done.result()
+        pending = [self._pool.submit(work) for _ in range(min(torch.get_num_threads(), len(todo)) - 1)]
+        try:
+            work()
+        finally:
+            for done in pending:
+                done.result()
 
     def _hand_out(
         self, first: int, rows: int, cells: np.ndarray, values: np.ndarray, batch: Batch, take: Take
@@ -188,7 +198,7 @@ class Encoder:
         cells, values = [np.zeros(0, np.int64)], [np.zeros(0, np.float32)]
         for first in range(0, len(x), step):
             part = x[first : first + step]
-            pre = torch.addmm(d.b_enc, part, d.W_enc, out=self._buffers.get("pre", len(part), d.width))
+            pre = torch.addmm(self._bias, part, d.W_enc, out=self._buffers.get("pre", len(part), d.width))
             value, feature = pre.topk(d.k or d.width, dim=-1, sorted=False)
             token = torch.arange(first, first + len(part), device=x.device)[:, None]
             fires = value > 0

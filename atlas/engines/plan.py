@@ -25,10 +25,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from atlas.engines.encode import BLOCK, ROWS
-from atlas.engines.state import FIRING, HELD, Shape
+from atlas.engines.state import Shape
 from atlas.errors import AtlasError
 from atlas.model.footprint import Footprint
 from atlas.stats.kernels import BINS
+from atlas.stats.rows import SPARE
+from atlas.stats.top import PATIENCE
 
 ROW, ACTIVATION = 38, 6
 """Bytes of a snippet's row, and of each of its activations."""
@@ -37,9 +39,7 @@ FIRES = 8
 """Tokens of a window on which a feature fires, where it fires at all: what a plan reckons with."""
 
 REPEATED = 1.5
-"""Rows kept of a top snippet: itself, and repeats of its context."""
-
-SPARE = 1.5
+"""Rows kept of a top snippet: itself, and repeats of its context; `PATIENCE` more may wait."""
 
 
 @dataclass(frozen=True)
@@ -157,15 +157,14 @@ def activation_bytes(size: Size) -> int:
 def fixed_bytes(size: Size) -> int:
     """Bytes that every pass needs, apart from its state."""
     dictionaries = sum(2 * 4 * d_in * width for d_in, width in size.encoders)
-    return size.model.weights + dictionaries + activation_bytes(size) + HELD
+    return size.model.weights + dictionaries + activation_bytes(size)
 
 
 def block_bytes(shape: Shape, place: int, block: int) -> int:
     """Bytes of one block's statistics at the peak."""
     features = min(BLOCK, shape.widths[place] - block * BLOCK)
-    rows = REPEATED * shape.top + shape.sample
-    waiting = shape.top + shape.sample  # candidates, as many as are kept
-    each = rows * (ROW + SPARE * FIRES * ACTIVATION) + waiting * 3 * FIRING + 8 * (BINS + shape.sources + 3)
+    rows = (REPEATED + PATIENCE) * shape.top + shape.sample
+    each = rows * (ROW + SPARE * FIRES * ACTIVATION) + 8 * (BINS + shape.sources + 3)
     return round(2 * features * each)
 
 

@@ -16,9 +16,6 @@ from atlas.engines.encode import BLOCK
 from atlas.stats import Accumulator
 
 Arrays = dict[str, np.ndarray]
-HELD, FIRING = 128 * 2**20, 8
-"""Bytes of firings that all accumulators of a state may hold back for their candidates, and bytes of one firing."""
-
 SHOWN = 100
 """Windows named of those with values that are not finite."""
 
@@ -54,11 +51,11 @@ class Shape:
         """(dictionary's place, block) of every accumulator."""
         return ((place, block) for place, blocks in enumerate(self.blocks) for block in blocks)
 
-    def accumulator(self, place: int, block: int, held: int) -> Accumulator:
-        """An empty accumulator of one block; `held` as `Accumulator` has it."""
+    def accumulator(self, place: int, block: int) -> Accumulator:
+        """An empty accumulator of one block."""
         first = block * BLOCK
         width = min(BLOCK, self.widths[place] - first)
-        return Accumulator(width, self.sources, self.top, self.sample, first, held)
+        return Accumulator(width, self.sources, self.top, self.sample, first)
 
 
 @dataclass
@@ -90,9 +87,7 @@ class State:
         self.shape = shape
         self.covered: set[int] = set()
         self.chunks: dict[int, str] = {}
-        places = list(shape.places())
-        held = HELD // (2 * FIRING * max(1, len(places)))
-        self.accumulators = {(place, block): shape.accumulator(place, block, held) for place, block in places}
+        self.accumulators = {(place, block): shape.accumulator(place, block) for place, block in shape.places()}
         self.unfit = [Unfit() for _ in shape.widths]
 
     def merge(self, other: State) -> None:

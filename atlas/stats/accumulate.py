@@ -4,13 +4,12 @@ Memory is O(features x (k + m)), whatever the number of tokens. Algorithm of `up
 loops over features or tokens in Python:
 
 1. One reading of the firings (`kernels.tally`) adds counts, per-source counts, the log2 histogram and the
-   maximum in place, and finds the candidates:
+   maximum in place, and finds what may be kept:
 2. A firing can only lead to a top snippet if it reaches its feature's bar (the k-th best context so far);
-   of those that do, the peak of each (feature, window) becomes a candidate.
-3. A firing is a candidate for the sample if its rank does not exceed its feature's bar (the m-th lowest
-   so far). Almost nothing passes either bar once the pass is under way.
-4. Candidates wait (`waiting`); when they outnumber what is kept they are sorted in (`snippets.select_*`)
-   and the bars are moved.
+   of those that do, the peak of each (feature, window) counts.
+3. A firing can only be sampled if its rank does not exceed its feature's bar (the m-th lowest so far).
+4. Almost nothing passes either bar once the pass is under way. What does goes, with all activations of its window,
+   to `top` and `sample`.
 """
 
 from __future__ import annotations
@@ -19,20 +18,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from atlas.stats.batch import HASH_BITS, Batch, Float32, Int64, UInt64, multipliers
+from atlas.stats.batch import Batch, Float32, Int64, multipliers
 from atlas.stats.firings import CELLS_AT_MOST, Firings
 from atlas.stats.kernels import BINS, tally
 from atlas.stats.rows import Rows
-from atlas.stats.snippets import FEATURES_AT_MOST, Kept, select_sample, select_top
-from atlas.stats.waiting import Candidates, Waiting
-
-PATIENCE = 2.0
-"""Candidates that may wait before they are sorted in, as a multiple of the rows that a table keeps."""
-
-HELD = 400_000
-"""Firings that a table's candidates may hold back, if the engine does not say."""
-
-_OPEN = np.uint64(2**HASH_BITS - 1)
+from atlas.stats.sample import Sample
+from atlas.stats.top import FEATURES_AT_MOST, Kept, Top, select_top
 
 
 @dataclass
@@ -54,18 +45,16 @@ class Accumulator:
         top: Top snippets to keep, k.
         sample: Sampled firings to keep, m.
         first: Index of the block's first feature in its dictionary.
-        held: Firings that candidates may hold back, 8 bytes each; has no influence on the result.
 
     Raises:
         ValueError: If the block is too wide.
     """
 
-    def __init__(self, width: int, sources: int, top: int, sample: int, first: int = 0, held: int = HELD) -> None:
+    def __init__(self, width: int, sources: int, top: int, sample: int, first: int = 0) -> None:
         if width > FEATURES_AT_MOST:
             msg = f"{width} features: a block has at most {FEATURES_AT_MOST}"
             raise ValueError(msg)
         self.width, self.k, self.m, self.first = width, top, sample, first
-        self._held = held
         self.tokens = 0
         self.totals = Totals(
             np.zeros(width, np.int64),
@@ -97,8 +86,8 @@ class Accumulator:
             batch.source,
             batch.hash,
             self._multiplier,
-            self._top_bar,
-            self._sample_bar,
+            self._top.bar,
+            self._sample.bar,
             totals.count,
             totals.source,
             totals.histogram,
@@ -108,13 +97,9 @@ class Accumulator:
             ranks,
         )
         if found:
-            self._new_top.add(Candidates.of(batch, firings, peaks[:found].copy()))
-            if self._new_top.count > PATIENCE * self.width * self.k:
-                self._settle_top()
+            self._top.add(Rows.fired(batch, firings, peaks[:found]))
         if low:
-            self._new_sample.add(Candidates.of(batch, firings, drawn[:low].copy(), ranks[:low].copy()))
-            if self._new_sample.count > PATIENCE * self.width * self.m:
-                self._settle_sample()
+            self._sample.draw(batch, firings, drawn[:low], ranks[:low])
 
     def merge(self, other: Accumulator) -> None:
         """Add all that another accumulator of the same block has seen."""
@@ -123,30 +108,20 @@ class Accumulator:
         self.totals.source += other.totals.source
         self.totals.histogram += other.totals.histogram
         np.maximum(self.totals.max, other.totals.max, out=self.totals.max)
-        other.settle()
-        self._new_top.add_rows(other._top)
-        self._new_sample.add_rows(other._sample)
-        self.settle()
-
-    def settle(self) -> None:
-        """Sort in all candidates."""
-        self._settle_top()
-        self._settle_sample()
+        self._top.add(other._top.rows())
+        self._sample.add(other._sample.rows())
 
     def top(self) -> tuple[Rows, Kept]:
         """Rows kept for top snippets, sorted by (feature, activation, window), and which of them are to be shown."""
-        self._settle_top()
-        rows = self._top.packed()
+        rows = self._top.rows().packed()
         return rows, select_top(rows.feature, rows.value, rows.window, rows.key, self.k)
 
     def sample(self) -> Rows:
         """The uniform sample of firings, sorted by (feature, rank)."""
-        self._settle_sample()
-        return self._sample.packed()
+        return self._sample.rows()
 
     def arrays(self) -> dict[str, np.ndarray]:
         """The whole state as named arrays, equal for equal sets of firings."""
-        self.settle()
         used = np.flatnonzero(self.totals.histogram)
         state: dict[str, np.ndarray] = {
             "tokens": np.array([self.tokens], np.int64),
@@ -156,7 +131,7 @@ class Accumulator:
             "histogram_at": used,
             "histogram_n": self.totals.histogram.ravel()[used],
         }
-        for name, rows in (("top", self._top), ("sample", self._sample)):
+        for name, rows in (("top", self._top.rows()), ("sample", self._sample.rows())):
             state |= {f"{name}_{column}": values for column, values in rows.arrays().items()}
         return state
 
@@ -169,35 +144,9 @@ class Accumulator:
             state["count"].copy(), state["source"].copy(), histogram.reshape(self.width, BINS), state["max"].copy()
         )
         self._reset()
-        for name, waiting in (("top", self._new_top), ("sample", self._new_sample)):
+        for name, table in (("top", self._top), ("sample", self._sample)):
             columns = {key.removeprefix(f"{name}_"): v for key, v in state.items() if key.startswith(f"{name}_")}
-            waiting.add_rows(Rows.of(**columns))
-        self.settle()
+            table.add(Rows.of(**columns))
 
     def _reset(self) -> None:
-        self._top, self._sample = Rows.empty(), Rows.empty()
-        self._new_top, self._new_sample = Waiting(self._held), Waiting(self._held)
-        self._top_bar = np.zeros(self.width, np.float32)
-        self._sample_bar: UInt64 = np.full(self.width, _OPEN)
-
-    def _settle_top(self) -> None:
-        if not self._new_top.count:
-            return
-        feature, window, _, value, key = self._new_top.columns(self._top)
-        kept = select_top(feature, value, window, key, self.k)
-        self._top = self._new_top.take(self._top, kept.order)
-        best = self._top.feature[kept.best], self._top.value[kept.best]
-        full = np.bincount(best[0], minlength=self.width) >= self.k
-        bar = np.full(self.width, np.inf, np.float32)
-        np.minimum.at(bar, *best)
-        self._top_bar = np.where(full, bar, np.float32(0))
-
-    def _settle_sample(self) -> None:
-        if not self._new_sample.count:
-            return
-        feature, window, position, _, key = self._new_sample.columns(self._sample)
-        self._sample = self._new_sample.take(self._sample, select_sample(feature, key, window, position, self.m))
-        count = np.bincount(self._sample.feature, minlength=self.width)
-        bar = np.zeros(self.width, np.uint64)
-        np.maximum.at(bar, self._sample.feature, self._sample.key)
-        self._sample_bar = np.where(count >= self.m, bar, _OPEN)
+        self._top, self._sample = Top(self.width, self.k), Sample(self.width, self.m)

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from atlas.stats.batch import Float32, Int32
+from atlas.stats.kernels import round_bits
 
 CELLS_AT_MOST = 2**31
 
@@ -25,11 +26,9 @@ def round_significant(values: Float32) -> Float32:
     Returns:
         float32 of the same shape; a positive number stays positive unless it is subnormal.
     """
-    bits = values.view(np.uint32)
-    rounded = (bits >> np.uint32(12)) & np.uint32(1)
-    rounded += np.uint32(0x7FF)
-    rounded += bits
-    rounded &= np.uint32(0xFFFFF000)
+    bits = np.ascontiguousarray(values).view(np.uint32)
+    rounded = np.empty_like(bits)
+    round_bits(bits.reshape(-1), rounded.reshape(-1))
     return rounded.view(np.float32)
 
 

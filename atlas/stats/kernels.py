@@ -1,21 +1,17 @@
-"""The loops of the pass that read every activation or every firing, compiled by Numba.
+"""The loops of the pass that read every activation or every firing.
 
 Each does in one reading what takes numpy several, each through memory: at a thousand features the encoder's product
-takes 25 ms a micro-batch, so a few milliseconds are what a dictionary may cost on top of it. They hold no lock, so
-threads run them beside each other. All are exact: integers, comparisons and copies, no arithmetic on activations.
-
-Numba's default for floats is kept (no fastmath): NaN compares as IEEE 754 has it.
+takes 25 ms a micro-batch, so a few milliseconds are what a dictionary may cost on top of it. All are exact: integers,
+comparisons and copies, no arithmetic on activations.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TypeVar, cast
-
-import numba
 import numpy as np
+from numpy.typing import NDArray
 
 from atlas.stats.batch import HASH_BITS, Float32, Int32, Int64, UInt64
+from atlas.stats.compiled import compiled
 from atlas.store.schema import BINS_PER_OCTAVE, OCTAVES
 
 BINS = (OCTAVES[1] - OCTAVES[0]) * BINS_PER_OCTAVE
@@ -23,19 +19,6 @@ BINS = (OCTAVES[1] - OCTAVES[0]) * BINS_PER_OCTAVE
 _SHIFT = np.uint64(64 - HASH_BITS)
 _ONES = np.uint64(0x0101010101010101)
 _LOWEST_BIN = (127 + OCTAVES[0]) * BINS_PER_OCTAVE
-
-F = TypeVar("F", bound=Callable[..., object])
-
-
-def compiled(function: F) -> F:
-    """Compile on first use, and keep the machine code beside the module or, if that is read-only, in the user's cache.
-
-    Where neither can be written (a container without a home) it is compiled again by every process, some seconds.
-    """
-    try:
-        return cast("F", numba.njit(nogil=True, cache=True)(function))
-    except RuntimeError:  # "cannot cache function: no locator available"
-        return cast("F", numba.njit(nogil=True)(function))
 
 
 @compiled
@@ -79,6 +62,14 @@ def sift(pre: Float32, bars: Float32, marks: np.ndarray, words: Int32, cells: In
                 found += 1
                 word = rest
     return found
+
+
+@compiled
+def round_bits(bits: NDArray[np.uint32], rounded: NDArray[np.uint32]) -> None:
+    """Bits of float32 numbers to bits of them with 12 significant bits, ties to even."""
+    for i in range(len(bits)):
+        last = (bits[i] >> np.uint32(12)) & np.uint32(1)
+        rounded[i] = (bits[i] + np.uint32(0x7FF) + last) & np.uint32(0xFFFFF000)
 
 
 @compiled
@@ -134,61 +125,59 @@ def tally(
     """
     tokens = len(row)
     value_bits = value.view(np.uint32)
-    found = low = 0
-    feature = start = end = np.int64(0)
-    window = np.int32(-1)
-    bar, most, by = np.float32(0), np.uint64(0), np.uint64(0)
-    for i in range(len(cells)):
-        cell = np.int64(cells[i])
-        if cell >= end:
-            feature = cell // tokens
-            start = feature * tokens
-            end = start + tokens
-            window = np.int32(-1)
-            bar, most, by = top_bar[feature], sample_bar[feature], multiplier[feature]
-        token = cell - start
-        here = value[i]
-        count[feature] += 1
-        by_source[feature, source[token]] += 1
-        histogram[feature, bin_of(value_bits[i])] += 1
-        largest[feature] = max(largest[feature], here)
-        if here >= bar:
-            if row[token] != window:
-                window = row[token]
-                peaks[found] = i
-                found += 1
-            elif here > value[peaks[found - 1]]:
-                peaks[found - 1] = i
-        rank = (hashes[token] * by) >> _SHIFT
-        if rank <= most:
-            drawn[low] = i
-            ranks[low] = rank
-            low += 1
+    found = low = i = 0
+    while i < len(cells):
+        feature = np.int64(cells[i]) // tokens
+        start = feature * tokens
+        end = start + tokens
+        by, most, bar = multiplier[feature], sample_bar[feature], top_bar[feature]
+        bins, sources = histogram[feature], by_source[feature]
+        first, highest, window = i, largest[feature], np.int32(-1)
+        while i < len(cells) and cells[i] < end:
+            token = cells[i] - start
+            here = value[i]
+            sources[source[token]] += 1
+            bins[bin_of(value_bits[i])] += 1
+            highest = max(highest, here)
+            if here >= bar:
+                if row[token] != window:
+                    window = row[token]
+                    peaks[found] = i
+                    found += 1
+                elif here > value[peaks[found - 1]]:
+                    peaks[found - 1] = i
+            rank = (hashes[token] * by) >> _SHIFT
+            if rank <= most:
+                drawn[low] = i
+                ranks[low] = rank
+                low += 1
+            i += 1
+        count[feature] += i - first
+        largest[feature] = highest
     return found, low
 
 
 @compiled
-def groups(cells: Int32, row: Int32, focus: Int32, first: Int64, length: Int64) -> None:
-    """First firing and number of firings of the (feature, window) of each firing at `focus`.
+def group(cells: Int32, row: Int32, at: int | np.integer) -> tuple[int, int]:
+    """Where the firings of the (feature, window) of the firing `at` begin and end; `cells` and `row` as in `tally`."""
+    base = cells[at] // len(row) * len(row)
+    end = base + len(row)
+    window = row[cells[at] - base]
+    low, high = int(at), int(at) + 1
+    while low and cells[low - 1] >= base and row[cells[low - 1] - base] == window:
+        low -= 1
+    while high < len(cells) and cells[high] < end and row[cells[high] - base] == window:
+        high += 1
+    return low, high
 
-    Args:
-        cells: int32 [m], `feature * tokens + token`, ascending.
-        row: int32 [tokens], each token's window.
-        focus: int32 [c].
-        first: int64 [c], written to.
-        length: int64 [c], written to.
-    """
-    tokens = len(row)
+
+@compiled
+def groups(cells: Int32, row: Int32, focus: Int32, feature: Int32, token: Int32, first: Int64, length: Int64) -> None:
+    """Feature, token and `group` of each firing at `focus`, int32 [c]; written to [c] each."""
     for i in range(len(focus)):
-        at = np.int64(focus[i])
-        base = cells[at] // tokens * tokens
-        window = row[cells[at] - base]
-        low = at
-        while low and cells[low - 1] >= base and row[cells[low - 1] - base] == window:
-            low -= 1
-        high = at + 1
-        while high < len(cells) and cells[high] < base + tokens and row[cells[high] - base] == window:
-            high += 1
+        feature[i] = cells[focus[i]] // len(row)
+        token[i] = cells[focus[i]] - feature[i] * len(row)
+        low, high = group(cells, row, focus[i])
         first[i] = low
         length[i] = high - low
 

@@ -44,7 +44,7 @@ class Inline(Executor):
 
 
 @contextmanager
-def small_blocks(held: int = 10**6, *, inline: bool = False) -> Iterator[None]:
+def small_blocks(*, inline: bool = False) -> Iterator[None]:
     """Blocks of four features, eight encoded at a time, TopK on a few tokens at a time; `inline`: no threads."""
     with pytest.MonkeyPatch.context() as patch:
         if inline:
@@ -53,7 +53,6 @@ def small_blocks(held: int = 10**6, *, inline: bool = False) -> Iterator[None]:
         patch.setattr(state, "BLOCK", BLOCK)
         patch.setattr(encode, "ROWS", ROWS)
         patch.setattr(encode, "SLICE", 64)
-        patch.setattr(state, "HELD", held)
         yield
 
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import strategies as st
 from stats_reference import Window
 
-from atlas.stats import Accumulator, Batch, Firings, accumulate
+from atlas.stats import Accumulator, Batch, Firings, top
 
 FEATURES, SOURCES = 3, 3
 MOST = 24
@@ -48,7 +48,6 @@ class Plan:
     order: tuple[int, ...]
     into: tuple[int, ...]
     patience: float
-    held: int
 
 
 WORKERS, BATCHES = 4, 5
@@ -64,7 +63,6 @@ def _plan(seed: int, patience: float) -> Plan:
         order=tuple(chance.sample(range(WORKERS), WORKERS)),
         into=tuple(chance.randrange(WORKERS + 1) for _ in range(WORKERS)),
         patience=patience,
-        held=chance.choice([0, 5, 10**6]),
     )
 
 
@@ -73,9 +71,7 @@ def plans() -> st.SearchStrategy[Plan]:
     return st.builds(_plan, st.integers(0, 10**6), st.sampled_from([0, 0.3, 1, 50]))
 
 
-ONE_BATCH = Plan(
-    (0,) * MOST, (0,) * BATCHES, (0,) * BATCHES, (False,) * WORKERS, (0, 1, 2, 3), (0,) * WORKERS, 50_000, 10**6
-)
+ONE_BATCH = Plan((0,) * MOST, (0,) * BATCHES, (0,) * BATCHES, (False,) * WORKERS, (0, 1, 2, 3), (0,) * WORKERS, 50_000)
 
 
 def feed(accumulator: Accumulator, windows: list[Window], padding: int = 0) -> None:
@@ -99,10 +95,10 @@ def run(windows: list[Window], k: int, m: int, plan: Plan = ONE_BATCH) -> Accumu
     """The corpus through accumulators as the plan says."""
 
     def new() -> Accumulator:
-        return Accumulator(FEATURES, SOURCES, k, m, held=plan.held)
+        return Accumulator(FEATURES, SOURCES, k, m)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(accumulate, "PATIENCE", plan.patience)
+        patch.setattr(top, "PATIENCE", plan.patience)
         workers = [new() for _ in range(WORKERS)]
         for number in range(BATCHES):
             part = [w for w in windows if plan.batch[w.id] == number]

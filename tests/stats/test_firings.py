@@ -17,7 +17,8 @@ from stats_reference import Window
 
 from atlas.stats import Accumulator, Batch, Firings, round_significant
 from atlas.stats.batch import contexts, mix
-from atlas.stats.snippets import select_sample
+from atlas.stats.rows import Rows
+from atlas.stats.sample import Sample
 
 
 def _floats(least_exponent: int) -> st.SearchStrategy[float]:
@@ -142,10 +143,18 @@ def test_features_draw_different_samples_evenly() -> None:
     assert often.max() < 12
 
 
-def test_equal_ranks_go_by_window_then_position() -> None:
-    same = np.zeros(4, np.uint64)
-    chosen = select_sample(np.zeros(4, np.int32), same, np.array([7, 2, 2, 9]), np.array([0, 5, 3, 1]), 3)
-    assert chosen.tolist() == [2, 1, 0]
+@given(st.permutations(range(5)), st.integers(1, 6))
+def test_equal_ranks_go_by_window_then_position(order: list[int], m: int) -> None:
+    firings = [(9, 1), (7, 0), (2, 5), (2, 3), (2, 4)]
+    sample = Sample(1, m)
+    for i in order:
+        one = {"window": firings[i][0], "position": firings[i][1], "feature": 0, "key": 7, "value": 1.0}
+        columns = {name: np.array([value]) for name, value in one.items()}
+        sample.add(Rows.of(np.array([i]), np.ones(1, np.float32), np.ones(1, int), **columns))
+    rows = sample.rows()
+    kept = sorted(firings)[:m]
+    assert list(zip(rows.window.tolist(), rows.position.tolist(), strict=True)) == kept
+    assert [firings[i] for i in rows.at.tolist()] == kept, "each with its own activations"
 
 
 def test_what_does_not_fit_its_word_is_refused() -> None:

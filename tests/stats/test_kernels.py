@@ -52,7 +52,10 @@ def test_a_group_is_all_firings_of_a_feature_in_a_window(features: int, windows:
     cells = np.flatnonzero(chance.random(features * len(row)) < 0.5).astype(np.int32)
     value = chance.random(len(cells)).astype(np.float32)
     first, length = np.empty(len(cells), np.int64), np.empty(len(cells), np.int64)
-    kernels.groups(cells, row, np.arange(len(cells), dtype=np.int32), first, length)
+    feature, token = np.empty(len(cells), np.int32), np.empty(len(cells), np.int32)
+    kernels.groups(cells, row, np.arange(len(cells), dtype=np.int32), feature, token, first, length)
+    assert (feature * len(row) + token).tolist() == cells.tolist()
+    assert ((token >= 0) & (token < len(row))).all()
     at, act = np.empty(length.sum(), np.int16), np.empty(length.sum(), np.float32)
     kernels.copy_firings(cells, value, position, first, length, at, act)
     key = [(cell // len(row), row[cell % len(row)]) for cell in cells.tolist()]

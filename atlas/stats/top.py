@@ -1,18 +1,14 @@
-"""Which snippets of a feature are kept: two rules, each a total order over rows.
+"""Top snippets: for every feature the `k` best contexts, by their best peak, then window id.
 
-What survives depends neither on when nor in which worker it was decided:
-
-- `select_top`: for every feature the `k` best *contexts* (by their best peak, then window id), each
-  represented by its best window. Further windows of a kept context stay too, up to `REPEATS`, if
-  their peak is above the k-th context's, so that repeats can be counted. A context that is dropped
-  has k better ones in front of it, and has them forever; should it come back with a higher peak, the
-  windows that were dropped with it lie at or below the bar and would not count. Dropping early is exact.
-- `select_sample`: for every feature the `m` firings of lowest rank, a bottom-k sketch (Cohen and Kaplan
-  2007): since ranks are hashes, a uniform sample without replacement.
+`select_top` is a total order over rows, so what survives depends neither on when nor in which worker it was decided.
+Each context is represented by its best window. Further windows of a kept context stay too, up to `REPEATS`, if
+their peak is above the k-th context's, so that repeats can be counted. A context that is dropped has k better ones in
+front of it, and has them forever; should it come back with a higher peak, the windows that were dropped with it lie at
+or below the bar and would not count. Dropping early is exact.
 
 Sorting is what this costs. Feature, activation and window (12 + 20 + 32 bits: activations are rounded to
 12 significant bits, so 20 bits of a float32 say all) make one unsigned word whose order is the one that is
-wanted; so do feature and rank. numpy sorts words many times faster than several keys.
+wanted. numpy sorts words many times faster than several keys.
 """
 
 from __future__ import annotations
@@ -22,10 +18,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from atlas.stats.batch import HASH_BITS, Bool, Float32, Int64, UInt64
-from atlas.stats.rows import rank_in_groups, starts_of
+from atlas.stats.rows import Rows, rank_in_groups, starts_of
 
 REPEATS = 9
 """Windows kept of one context: the best, and up to eight more that are only counted."""
+
+PATIENCE = 2.0
+"""Rows that may wait before they are sorted in, as a multiple of the contexts that a table keeps."""
 
 FEATURES_AT_MOST = 2 ** (64 - HASH_BITS)
 """Features in a block."""
@@ -88,11 +87,40 @@ def select_top(feature: np.ndarray, value: Float32, window: np.ndarray, context:
     return Kept(order[keep], lead[keep], np.where(lead, counted, 0)[keep])
 
 
-def select_sample(feature: np.ndarray, rank: UInt64, window: np.ndarray, position: np.ndarray, m: int) -> Int64:
-    """The rows of lowest rank, `m` a feature, sorted by (feature, rank); equal ranks by window, then position."""
-    word = words(feature, rank)
-    order = np.argsort(word)
-    in_order = word[order]
-    if (in_order[1:] == in_order[:-1]).any():  # once in 2**52 pairs
-        order = np.lexsort((position, window, word))
-    return order[rank_in_groups(starts_of(feature[order])) < m] if len(order) else order
+class Top:
+    """The table of a block of features: rows that are kept, and some that wait to be sorted in.
+
+    Args:
+        width: Features.
+        k: Contexts to keep of each.
+
+    Attributes:
+        bar: float32 [width], what a peak must reach to be of any use: the k-th best context's, 0 before there are k.
+    """
+
+    def __init__(self, width: int, k: int) -> None:
+        self.width, self.k = width, k
+        self.bar: Float32 = np.zeros(width, np.float32)
+        self._rows = Rows.empty()
+        self._new: list[Rows] = []
+        self.waiting = 0
+
+    def add(self, rows: Rows) -> None:
+        """Add peaks; no (feature, window) may come twice."""
+        self._new.append(rows)
+        self.waiting += len(rows)
+        if self.waiting > PATIENCE * self.width * self.k:
+            self.rows()
+
+    def rows(self) -> Rows:
+        """All rows that are kept, sorted by (feature, activation, window)."""
+        if self.waiting:
+            every = Rows.join([self._rows, *self._new])
+            kept = select_top(every.feature, every.value, every.window, every.key, self.k)
+            self._rows, self._new, self.waiting = every.take(kept.order), [], 0
+            best = self._rows.feature[kept.best], self._rows.value[kept.best]
+            full = np.bincount(best[0], minlength=self.width) >= self.k
+            bar = np.full(self.width, np.inf, np.float32)
+            np.minimum.at(bar, *best)
+            self.bar = np.where(full, bar, np.float32(0))
+        return self._rows
