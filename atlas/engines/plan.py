@@ -10,7 +10,7 @@ Bytes, at the peak:
     model       weights that are kept, and the activations of one micro-batch
     dictionary  encoder and decoder in float32 while they are read
     encoding    `ROWS` x tokens of a micro-batch, once
-    state       O(features x (top + sample)), twice: while it is written, its packed copy lies beside it
+    state       O(features x (top + sample)), and while it is written, twice a packed copy beside it
 
 The model of the state's size is a bound in all terms but one: how many tokens of a window a feature fires on. It takes
 `FIRES` for that; `build/bench/memory.py` measures it.
@@ -29,14 +29,12 @@ from atlas.engines.state import Shape
 from atlas.errors import AtlasError
 from atlas.model.footprint import Footprint
 from atlas.stats.kernels import BINS
-from atlas.stats.rows import SPARE
-from atlas.stats.top import PATIENCE
+from atlas.stats.rows import FIRES, SPARE
+from atlas.stats.sample import GROWTH, SLOT
+from atlas.stats.top import PATIENCE, ROW
 
-ROW, ACTIVATION = 38, 6
-"""Bytes of a snippet's row, and of each of its activations."""
-
-FIRES = 8
-"""Tokens of a window on which a feature fires, where it fires at all: what a plan reckons with."""
+COLUMNS, ACTIVATION = 38, 6
+"""Bytes of a snippet's columns, and of each of its activations."""
 
 REPEATED = 1.5
 """Rows kept of a top snippet: itself, and repeats of its context; `PATIENCE` more may wait."""
@@ -161,11 +159,14 @@ def fixed_bytes(size: Size) -> int:
 
 
 def block_bytes(shape: Shape, place: int, block: int) -> int:
-    """Bytes of one block's statistics at the peak."""
+    """Bytes of one block's statistics at the peak: what is held, and twice what is written (packed, and as a file)."""
     features = min(BLOCK, shape.widths[place] - block * BLOCK)
-    rows = (REPEATED + PATIENCE) * shape.top + shape.sample
-    each = rows * (ROW + SPARE * FIRES * ACTIVATION) + 8 * (BINS + shape.sources + 3)
-    return round(2 * features * each)
+    windows = FIRES * ACTIVATION
+    sample = shape.sample * (SPARE * SLOT.itemsize + GROWTH * windows)
+    top = shape.top * (REPEATED * (COLUMNS + windows) + PATIENCE * (ROW.itemsize + windows))
+    totals = 8 * (BINS + shape.sources + 3)
+    written = (shape.sample + REPEATED * shape.top) * (COLUMNS + windows) + totals
+    return round(features * (sample + top + totals + 2 * written))
 
 
 def gigabytes(size: float) -> str:

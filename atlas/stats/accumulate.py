@@ -97,7 +97,7 @@ class Accumulator:
             ranks,
         )
         if found:
-            self._top.add(Rows.fired(batch, firings, peaks[:found]))
+            self._top.fire(batch, firings, peaks[:found])
         if low:
             self._sample.draw(batch, firings, drawn[:low], ranks[:low])
 

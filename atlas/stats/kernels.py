@@ -172,47 +172,10 @@ def group(cells: Int32, row: Int32, at: int | np.integer) -> tuple[int, int]:
 
 
 @compiled
-def groups(cells: Int32, row: Int32, focus: Int32, feature: Int32, token: Int32, first: Int64, length: Int64) -> None:
-    """Feature, token and `group` of each firing at `focus`, int32 [c]; written to [c] each."""
-    for i in range(len(focus)):
-        feature[i] = cells[focus[i]] // len(row)
-        token[i] = cells[focus[i]] - feature[i] * len(row)
-        low, high = group(cells, row, focus[i])
-        first[i] = low
-        length[i] = high - low
-
-
-@compiled
-def copy_firings(
-    cells: Int32, value: Float32, position: Int32, first: Int64, length: Int64, at: np.ndarray, act: Float32
-) -> None:
-    """Copy ragged parts of firings, each of one feature, one after the other.
-
-    Args:
-        cells: int32 [m], `feature * tokens + token`.
-        value: float32 [m].
-        position: int32 [tokens], each token's place in its window.
-        first: int64 [c], where each part begins.
-        length: int64 [c].
-        at: int16, as long as all parts: positions are written to it.
-        act: float32, the same for values.
-    """
-    tokens = len(position)
-    to = 0
-    for i in range(len(first)):
-        low = first[i]
-        base = cells[low] // tokens * tokens
-        for j in range(low, low + length[i]):
-            at[to] = position[cells[j] - base]
-            act[to] = value[j]
-            to += 1
-
-
-@compiled
 def copy_parts(
     start: Int64, length: np.ndarray, at: np.ndarray, act: Float32, new_at: np.ndarray, new_act: Float32
 ) -> None:
-    """Copy ragged parts one after the other.
+    """Copy ragged parts one after the other; within the same arrays if they come in the order in which they lie.
 
     Args:
         start: int64 [n], where each part begins.

@@ -7,12 +7,14 @@ from dataclasses import dataclass, fields, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from atlas.stats.batch import Batch, Float32, Int32, Int64, UInt64
-from atlas.stats.firings import Firings
-from atlas.stats.kernels import copy_firings, copy_parts, groups
+from atlas.stats.batch import Float32, Int64, UInt64
+from atlas.stats.kernels import copy_parts
 
 SPARE = 1.5
 """How much longer the activations of a table may be than what its rows use of them."""
+
+FIRES = 8
+"""Firings in a window, about, of a feature that fires there: what room is made for."""
 
 _KINDS = {
     "feature": np.int32,
@@ -61,26 +63,6 @@ class Rows:
         columns |= {"length": length, "start": np.cumsum(length, dtype=np.int64) - length}
         made = {name: columns[name].astype(kind, copy=False) for name, kind in _KINDS.items()}
         return Rows(**made, at=at.astype(np.int16, copy=False), act=act)
-
-    @staticmethod
-    def fired(batch: Batch, firings: Firings, focus: Int32) -> Rows:
-        """A row for each firing at `focus`, with all firings of its feature in its window; its context is the key."""
-        feature, token = np.empty(len(focus), np.int32), np.empty(len(focus), np.int32)
-        first, length = np.empty(len(focus), np.int64), np.empty(len(focus), np.int64)
-        groups(firings.cells, batch.row, focus, feature, token, first, length)
-        size = int(length.sum())
-        at, act = np.empty(size, np.int16), np.empty(size, np.float32)
-        copy_firings(firings.cells, firings.value, batch.position, first, length, at, act)
-        return Rows.of(
-            at,
-            act,
-            length,
-            feature=feature,
-            window=batch.windows[batch.row[token]],
-            position=batch.position[token],
-            value=firings.value[focus],
-            key=batch.context[token],
-        )
 
     @staticmethod
     def empty() -> Rows:

@@ -20,7 +20,7 @@ from atlas.stats.batch import HASH_BITS, Batch, Float32, Int32, UInt64
 from atlas.stats.compiled import compiled
 from atlas.stats.firings import Firings
 from atlas.stats.kernels import copy_parts, group
-from atlas.stats.rows import SPARE, Rows
+from atlas.stats.rows import FIRES, SPARE, Rows
 
 SLOT = np.dtype(
     [
@@ -36,9 +36,6 @@ SLOT = np.dtype(
 
 GROWTH = 2.0
 """How much longer the pool is made than what is needed."""
-
-FIRES = 8
-"""Firings in a window, about, of a feature that fires there: what room is made for."""
 
 OPEN = np.uint64(2**HASH_BITS - 1)
 """The bar of a feature with fewer than m firings: every rank passes."""
@@ -109,11 +106,17 @@ class Sample:
             _trim_all(self._m, self._slots, self._count, self.bar)
             kept = self._kept()
             start, length = self._slots["start"][kept], self._slots["length"][kept]
+            order = np.argsort(start)  # so that each part moves down, if anywhere: it can be done in place
+            start, length = start[order], length[order]
             self._used = int(length.sum(dtype=np.int64))
-            size = int(GROWTH * (self._used + max(longest, FIRES * more)))
-            at, act = np.empty(size, np.int16), np.empty(size, np.float32)
+            at, act = self._at, self._act
+            needed = self._used + max(longest, FIRES * more)
+            if needed * SPARE > len(at):
+                at, act = np.empty(int(GROWTH * needed), np.int16), np.empty(int(GROWTH * needed), np.float32)
             copy_parts(start, length, self._at, self._act, at, act)
-            self._slots["start"][kept] = np.cumsum(length, dtype=np.int64) - length
+            moved = np.empty(len(order), np.int64)
+            moved[order] = np.cumsum(length, dtype=np.int64) - length
+            self._slots["start"][kept] = moved
             self._at, self._act = at, act
         return _Table(self._m, self._slots, self._count, self.bar, self._at, self._act)
 

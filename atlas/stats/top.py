@@ -17,8 +17,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from atlas.stats.batch import HASH_BITS, Bool, Float32, Int64, UInt64
-from atlas.stats.rows import Rows, rank_in_groups, starts_of
+from atlas.stats.batch import HASH_BITS, Batch, Bool, Float32, Int32, Int64, UInt64
+from atlas.stats.compiled import compiled
+from atlas.stats.firings import Firings
+from atlas.stats.kernels import group
+from atlas.stats.rows import FIRES, Rows, rank_in_groups, starts_of
 
 REPEATS = 9
 """Windows kept of one context: the best, and up to eight more that are only counted."""
@@ -87,8 +90,26 @@ def select_top(feature: np.ndarray, value: Float32, window: np.ndarray, context:
     return Kept(order[keep], lead[keep], np.where(lead, counted, 0)[keep])
 
 
+ROW = np.dtype(
+    [
+        ("key", np.uint64),
+        ("start", np.int64),  # where its activations begin in the pool
+        ("window", np.uint32),
+        ("value", np.float32),
+        ("feature", np.int32),
+        ("position", np.int16),
+        ("length", np.int16),
+    ],
+    align=True,
+)
+
+
 class Top:
     """The table of a block of features: rows that are kept, and some that wait to be sorted in.
+
+    What waits lies in memory that is there from the beginning. Arrays of their own for each micro-batch, a few hundred
+    bytes for as long as it takes to sort them in, would keep the allocator from joining what is free around them: a
+    pass was seen to grow by 100 MB in that way.
 
     Args:
         width: Features.
@@ -96,31 +117,98 @@ class Top:
 
     Attributes:
         bar: float32 [width], what a peak must reach to be of any use: the k-th best context's, 0 before there are k.
+        waiting: Rows that wait.
     """
 
     def __init__(self, width: int, k: int) -> None:
         self.width, self.k = width, k
         self.bar: Float32 = np.zeros(width, np.float32)
         self._rows = Rows.empty()
-        self._new: list[Rows] = []
-        self.waiting = 0
+        self._new = np.empty(int(PATIENCE * width * k) + 1, ROW)
+        self._at, self._act = np.empty(FIRES * len(self._new), np.int16), np.empty(FIRES * len(self._new), np.float32)
+        self.waiting = self._used = 0
+
+    def fire(self, batch: Batch, firings: Firings, peaks: Int32) -> None:
+        """Add the peaks of a micro-batch: the firings at `peaks`, one at most for each (feature, window)."""
+        longest = int(np.diff(batch.starts).max())
+        if longest > len(self._at):
+            self._settle()
+            self._at, self._act = np.empty(longest, np.int16), np.empty(longest, np.float32)
+        windows = batch.windows.astype(np.uint32)
+        tokens = batch.row, batch.position, batch.context, windows
+        done = 0
+        while True:
+            done, self.waiting, self._used = _fire(
+                self._new,
+                self._at,
+                self._act,
+                self.waiting,
+                self._used,
+                done,
+                peaks,
+                firings.cells,
+                firings.value,
+                *tokens,
+            )
+            if done == len(peaks):
+                return
+            self._settle()
 
     def add(self, rows: Rows) -> None:
-        """Add peaks; no (feature, window) may come twice."""
-        self._new.append(rows)
-        self.waiting += len(rows)
-        if self.waiting > PATIENCE * self.width * self.k:
-            self.rows()
+        """Add what another table has kept, of other windows."""
+        self._settle(rows)
 
     def rows(self) -> Rows:
         """All rows that are kept, sorted by (feature, activation, window)."""
         if self.waiting:
-            every = Rows.join([self._rows, *self._new])
-            kept = select_top(every.feature, every.value, every.window, every.key, self.k)
-            self._rows, self._new, self.waiting = every.take(kept.order), [], 0
-            best = self._rows.feature[kept.best], self._rows.value[kept.best]
-            full = np.bincount(best[0], minlength=self.width) >= self.k
-            bar = np.full(self.width, np.inf, np.float32)
-            np.minimum.at(bar, *best)
-            self.bar = np.where(full, bar, np.float32(0))
+            self._settle()
         return self._rows
+
+    def _settle(self, *more: Rows) -> None:
+        found = self._new[: self.waiting]
+        column = {name: np.ascontiguousarray(found[name]) for name in ROW.names or ()}
+        new = Rows(at=self._at[: self._used], act=self._act[: self._used], **column)
+        every = Rows.join([self._rows, new, *more])
+        kept = select_top(every.feature, every.value, every.window, every.key, self.k)
+        self._rows = every.take(kept.order).packed()
+        self.waiting = self._used = 0
+        best = self._rows.feature[kept.best], self._rows.value[kept.best]
+        full = np.bincount(best[0], minlength=self.width) >= self.k
+        bar = np.full(self.width, np.inf, np.float32)
+        np.minimum.at(bar, *best)
+        self.bar = np.where(full, bar, np.float32(0))
+
+
+@compiled
+def _fire(
+    rows: np.ndarray,
+    at: np.ndarray,
+    act: Float32,
+    count: int,
+    used: int,
+    begin: int,
+    peaks: Int32,
+    cells: Int32,
+    value: Float32,
+    row: Int32,
+    position: Int32,
+    context: UInt64,
+    windows: np.ndarray,
+) -> tuple[int, int, int]:
+    """Let the firings at `peaks[begin:]` wait, as long as there is room; returns how far it came, and what is used."""
+    for i in range(begin, len(peaks)):
+        low, high = group(cells, row, peaks[i])
+        if count == len(rows) or used + high - low > len(at):
+            return i, count, used
+        feature = cells[low] // len(row)
+        base = feature * len(row)
+        token = cells[peaks[i]] - base
+        new = rows[count]
+        new.key, new.window, new.position = context[token], windows[row[token]], position[token]
+        new.feature, new.value, new.start, new.length = feature, value[peaks[i]], used, high - low
+        count += 1
+        for j in range(low, high):
+            at[used] = position[cells[j] - base]
+            act[used] = value[j]
+            used += 1
+    return len(peaks), count, used

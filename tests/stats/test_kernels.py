@@ -48,24 +48,11 @@ def test_marks_of_one_row_do_not_reach_into_the_next() -> None:
 def test_a_group_is_all_firings_of_a_feature_in_a_window(features: int, windows: list[int], seed: int) -> None:
     chance = np.random.default_rng(seed)
     row = np.repeat(np.arange(len(windows)), windows).astype(np.int32)
-    position = np.concatenate([np.arange(n) for n in windows]).astype(np.int32)
     cells = np.flatnonzero(chance.random(features * len(row)) < 0.5).astype(np.int32)
-    value = chance.random(len(cells)).astype(np.float32)
-    first, length = np.empty(len(cells), np.int64), np.empty(len(cells), np.int64)
-    feature, token = np.empty(len(cells), np.int32), np.empty(len(cells), np.int32)
-    kernels.groups(cells, row, np.arange(len(cells), dtype=np.int32), feature, token, first, length)
-    assert (feature * len(row) + token).tolist() == cells.tolist()
-    assert ((token >= 0) & (token < len(row))).all()
-    at, act = np.empty(length.sum(), np.int16), np.empty(length.sum(), np.float32)
-    kernels.copy_firings(cells, value, position, first, length, at, act)
     key = [(cell // len(row), row[cell % len(row)]) for cell in cells.tolist()]
-    ends = np.cumsum(length)
     for i, mine in enumerate(key):
         same = [j for j, other in enumerate(key) if other == mine]
-        part = slice(ends[i] - length[i], ends[i])
-        assert (first[i], length[i]) == (same[0], len(same))
-        assert at[part].tolist() == [position[cells[j] % len(row)] for j in same]
-        assert act[part].tolist() == value[same].tolist()
+        assert kernels.group(cells, row, i) == (same[0], same[-1] + 1)
 
 
 def test_code_is_compiled_where_no_cache_can_be_written(monkeypatch: pytest.MonkeyPatch) -> None:
