@@ -62,12 +62,41 @@ def runs_between(pieces: tuple[bytes, ...], low: int, high: int) -> list[Run]:
     The window is merged as a whole, so that a cut never leaves half a character at an edge; and once,
     since many features show the same window.
     """
-    return [run for run in _whole(pieces) if run.last >= low and run.first < high]
+    window = _window(pieces)
+    return window.runs[window.run[low] : window.run[high - 1] + 1] if low < high else []
+
+
+def shown_between(pieces: tuple[bytes, ...], low: int, high: int) -> list[Run]:
+    """`runs_between` with `visible` text."""
+    window = _window(pieces)
+    return window.shown[window.run[low] : window.run[high - 1] + 1] if low < high else []
+
+
+def texts_between(pieces: tuple[bytes, ...], low: int, high: int) -> list[str]:
+    """The visible text of tokens `low` to `high` (not included); a run's is its first token's, "" the others'."""
+    window = _window(pieces)
+    texts = window.texts[low:high]
+    if texts and not texts[0]:
+        texts[0] = window.shown[window.run[low]].text
+    return texts
+
+
+class _Window(NamedTuple):
+    """A window's runs, the same with visible text, the run of each token, and the text of each token."""
+
+    runs: list[Run]
+    shown: list[Run]
+    run: list[int]
+    texts: list[str]
 
 
 @lru_cache(maxsize=8192)
-def _whole(pieces: tuple[bytes, ...]) -> list[Run]:
-    return merge(pieces)
+def _window(pieces: tuple[bytes, ...]) -> _Window:
+    runs = merge(pieces)
+    shown = [Run(visible(run.text), run.first, run.last) for run in runs]
+    place = [i for i, run in enumerate(runs) for _ in range(run.first, run.last + 1)]
+    texts = [run.text if token == run.first else "" for run in shown for token in range(run.first, run.last + 1)]
+    return _Window(runs, shown, place, texts)
 
 
 @lru_cache(maxsize=1 << 16)

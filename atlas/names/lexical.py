@@ -19,9 +19,11 @@ from __future__ import annotations
 import itertools
 import math
 import re
+from bisect import bisect_right
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from atlas.records import FeatureRecord, Name, Snippet, SourceRecord
 from atlas.text import merge, visible
@@ -30,7 +32,6 @@ TERMS = 3
 LEAST = 0.1
 PAIR_KEEPS = 0.6
 SOURCE_SHARE, SOURCE_LIFT = 0.6, 2.0
-REACH = 12
 LONGEST = 28
 
 _UNIT = re.compile(r"[^\W_]+(?:['’_-][^\W_]+)*|[ \t]*\n\s*|[ \t]{2,}|[^\w\s]+|_+")
@@ -81,15 +82,13 @@ class LexicalNamer:
 
     def _terms(self, snippet: Snippet) -> list[tuple[Term, str]]:
         """The peak's unit and its pairs, each with the form to show."""
-        low = max(0, snippet.position - REACH)
-        text, starts = _text(snippet.pieces[low : snippet.position + REACH + 1])
-        units = _units(text)
-        at = starts[snippet.position - low]
+        text, starts, units = _read(snippet.pieces)
+        at = starts[snippet.position]
         # a token that begins with a space belongs to the word behind the space
         while at < len(text) - 1 and text[at] == " " and not text[at + 1].isspace():
             at += 1
-        place = next((i for i, u in enumerate(units) if u.start <= at < u.stop), None)
-        if place is None:
+        place = bisect_right(units, at, key=lambda unit: unit.start) - 1
+        if place < 0 or at >= units[place].stop:
             return []
         unit = units[place]
         terms: list[tuple[Term, str]] = [((unit.text,), _show(unit.shown))]
@@ -151,6 +150,12 @@ def _text(pieces: Sequence[bytes]) -> tuple[str, list[int]]:
         starts += [len(text)] * (run.last - run.first + 1)
         text += run.text
     return text, starts
+
+
+@lru_cache(maxsize=8192)  # many features have the same windows
+def _read(pieces: tuple[bytes, ...]) -> tuple[str, list[int], list[_Unit]]:
+    text, starts = _text(pieces)
+    return text, starts, _units(text)
 
 
 def _units(text: str) -> list[_Unit]:

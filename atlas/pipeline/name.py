@@ -14,7 +14,7 @@ from atlas.store.schema import NAMES
 from atlas.store.write import write_table
 
 STAGE = "name"
-RULES = "names 1"
+RULES = "names 2"
 """Raised when the same inputs would give other names."""
 
 

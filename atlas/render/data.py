@@ -10,7 +10,7 @@ from typing import Any
 import orjson
 
 from atlas.records import DictionaryRecord, FeatureRecord, Histogram, Snippet, SnippetGroup, TokenEffect
-from atlas.text import runs_between, visible
+from atlas.text import texts_between
 
 REACH = 14
 """Tokens either side of the token that a group's snippet stands for; top snippets keep their whole window."""
@@ -22,7 +22,7 @@ def feature_json(feature: FeatureRecord, dictionary: DictionaryRecord, lead: str
     """The record of a feature as JSON."""
     recompute = feature.top[0] if feature.top else None
     data: dict[str, Any] = {
-        "format": 1,
+        "format": 2,
         "path": feature.path,
         "model": feature.model,
         "dictionary": feature.dictionary,
@@ -89,9 +89,7 @@ def _snippet(snippet: Snippet, reach: int | None = None) -> dict[str, Any]:
     """A snippet; tokens that share a character have its text in the first of them and "" in the others."""
     low = 0 if reach is None else max(0, snippet.position - reach)
     high = len(snippet.ids) if reach is None else min(len(snippet.ids), snippet.position + reach + 1)
-    tokens = [""] * (high - low)
-    for run in runs_between(snippet.pieces, low, high):
-        tokens[max(run.first - low, 0)] = visible(run.text)
+    fires = [(i, value) for i, value in enumerate(snippet.values[low:high]) if value]
     return {
         "value": short(snippet.value),
         "position": snippet.position - low,
@@ -100,6 +98,7 @@ def _snippet(snippet: Snippet, reach: int | None = None) -> dict[str, Any]:
         "window": snippet.window,
         "start": snippet.start + low,
         "repeats": snippet.repeats,
-        "tokens": tokens,
-        "values": [short(v) if v else 0 for v in snippet.values[low:high]],
+        "tokens": texts_between(snippet.pieces, low, high),
+        "at": [i for i, _ in fires],
+        "values": [short(value) for _, value in fires],
     }

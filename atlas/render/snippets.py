@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from atlas.records import Snippet
 from atlas.render import numbers
 from atlas.render.shapes import Piece, SnippetView
-from atlas.text import runs_between, visible
+from atlas.text import shown_between
 
 LONGEST_RUN = 200
 """Characters shown of one run; a hostile token can be as long as a book."""
@@ -25,7 +25,7 @@ ROW = Reach(10, 7)
 
 
 def snippet_view(snippet: Snippet, maximum: float, labels: dict[str, str], reach: Reach) -> SnippetView:
-    """A snippet as a page shows it.
+    """A snippet as a page shows it; runs without an activation that follow one another are one piece.
 
     Args:
         snippet: What to show.
@@ -35,16 +35,23 @@ def snippet_view(snippet: Snippet, maximum: float, labels: dict[str, str], reach
     """
     low = max(0, snippet.position - reach.before)
     high = min(len(snippet.ids), snippet.position + reach.after + 1)
-    pieces = []
-    for text, first, last in runs_between(snippet.pieces, low, high):
-        value = max(snippet.values[first : last + 1])
-        shown = visible(text)
-        if len(shown) > LONGEST_RUN:
-            shown = shown[:LONGEST_RUN] + "…"
+    pieces: list[Piece] = []
+    silent: list[str] = []
+    for run, first, last in shown_between(snippet.pieces, low, high):
+        value = snippet.values[first] if first == last else max(snippet.values[first : last + 1])
+        text = run if len(run) <= LONGEST_RUN else run[:LONGEST_RUN] + "…"
         focus = first <= snippet.position <= last
+        if not (value or focus):
+            silent.append(text)
+            continue
+        if silent:
+            pieces.append(Piece("".join(silent), 0, "", focus=False))
+            silent = []
         # the token that a snippet stands for prints its own value, also where it shares a character
         printed = numbers.activation(snippet.value if focus else value) if value else ""
-        pieces.append(Piece(shown, numbers.level(value, maximum), printed, focus))
+        pieces.append(Piece(text, numbers.level(value, maximum), printed, focus))
+    if silent:
+        pieces.append(Piece("".join(silent), 0, "", focus=False))
     return SnippetView(
         value=numbers.activation(snippet.value),
         pieces=tuple(pieces),

@@ -1,7 +1,7 @@
 // Further snippets and whole windows, from the feature.json beside the page.
 //
 // The page holds the first snippets, cut to what reads quickly. feature.json (atlas/render/data.py) holds all of
-// them in the page's order: {value, tokens, values, position, start, source, repeats} under "top",
+// them in the page's order: {value, tokens, at, values, position, start, source, repeats} under "top",
 // "quantiles[i].snippets" and "intervals[i].snippets", and "max". Text goes into the page as text only.
 
 import { activation, level } from "./numbers.js";
@@ -55,8 +55,9 @@ function appendText(parent, text) {
 /** The tokens of a snippet as runs: tokens that share a character have its text in the first and "" after it. */
 function runsOf(item) {
   const runs = [];
+  const values = new Map(item.at.map((place, i) => [place, item.values[i]]));
   item.tokens.forEach((text, i) => {
-    const value = item.values[i];
+    const value = values.get(i) || 0;
     const focus = i === item.position;
     const last = runs.at(-1);
     if (text || !last) runs.push({ text, value, focus, first: i, last: i });

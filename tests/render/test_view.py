@@ -112,8 +112,8 @@ def agree(view: SnippetView, data: dict[str, Any], *, whole: bool = True) -> Non
     """A snippet of the page against the same one of the data."""
     assert view.value == numbers.activation(data["value"])
     assert (view.document, view.source, view.repeats) == (data["document"], LABELS[data["source"]], data["repeats"])
-    assert data["value"] == data["values"][data["position"]]
-    printed = {numbers.activation(v) for v in data["values"] if v}
+    assert data["value"] == data["values"][data["at"].index(data["position"])]
+    printed = {numbers.activation(v) for v in data["values"]}
     assert {p.value for p in view.pieces if p.level} <= printed or not whole
     assert [p.value for p in view.pieces if p.focus] == [view.value]
     assert all(bool(p.value) == (p.level > 0) for p in view.pieces)
@@ -169,7 +169,9 @@ def test_data_reads_back_as_the_same_float32(seed: int) -> None:
     data = json.loads(feature_json(feature, DICTIONARY, ""))
     assert np.float32(data["max"]) == np.float32(feature.max)
     for stored, mine in zip(data["top"], feature.top, strict=True):
-        assert np.array_equal(np.float32(stored["values"]), np.float32(mine.values))
+        assert stored["at"] == [place for place, value in enumerate(mine.values) if value]
+        assert np.array_equal(np.float32(stored["values"]), np.float32([v for v in mine.values if v]))
+        assert len(stored["tokens"]) == len(mine.ids)
     assert [np.float32(e["value"]) for e in data["logits"]["top"]] == [np.float32(e.value) for e in feature.logits.top]
 
 
