@@ -23,3 +23,7 @@ class AtlasError(Exception):
         self.mend = mend
         line = f"{self.where}: {wrong}" + (f"; {mend}" if mend else "")
         super().__init__(" ".join(line.split()))
+
+    def __reduce__(self) -> tuple[type[AtlasError], tuple[str, str, str]]:
+        """How it comes back from another process: an exception is rebuilt from its message alone otherwise."""
+        return AtlasError, (self.where, self.wrong, self.mend)

@@ -1,5 +1,7 @@
 """The public API, as its documentation shows it."""
 
+import pickle
+
 import pytest
 
 import atlas
@@ -35,3 +37,9 @@ def test_tables_come_as_arrow(tiny):
         store.feature("9-res-4k", 0)
     with pytest.raises(atlas.AtlasError, match="no store here"):
         atlas.open_store(tiny.folder)
+
+
+def test_an_error_comes_back_whole_from_another_process() -> None:
+    error = atlas.AtlasError("collect.batch", "is  too\nlarge", "lower it")
+    back = pickle.loads(pickle.dumps(error))  # noqa: S301 (our own bytes)
+    assert (str(back), back.where, back.wrong, back.mend) == (str(error), error.where, error.wrong, error.mend)

@@ -3,7 +3,7 @@
     chunk-000000.safetensors ...   a chunk, the position of the reading after it, the digest of the file before
     end.safetensors                totals, digests of all chunks, where each begins, tokens counted by id
 
-Every file names the key of its corpus and holds a digest of its content (`atlas.corpus.sealed`), and every
+Every file names the key of its corpus and holds a digest of its content (`atlas.store.sealed`), and every
 chunk the digest of the file before it: a chunk that is damaged, in another's place, of another corpus, or
 follows another chunk than it did is not read.
 """
@@ -17,10 +17,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import orjson
 
-from atlas.corpus import sealed
 from atlas.corpus.chunks import ARRAYS, Chunk, frozen, restore
 from atlas.corpus.reading import Position
 from atlas.records import SourceRecord
+from atlas.store import sealed
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -94,7 +94,8 @@ def main() -> None:
             found.append(compare(stores[0], store))
             print(
                 f"batch {run[0]:>2}, threads {run[1]}: worst {found[-1][0]:.2e} coincide {found[-1][1]:.5f} "
-                f"counts {found[-1][2]:.4f}"
+                f"counts {found[-1][2]:.4f}",
+                flush=True,
             )
     worst, coincide, counts = (
         pick(column) for pick, column in zip((max, min, max), zip(*found, strict=True), strict=True)

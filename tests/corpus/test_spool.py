@@ -8,8 +8,9 @@ from corpus_support import BATCH, digests, names, read, windows
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from atlas.corpus import making, open_corpus, sealed
+from atlas.corpus import making, open_corpus
 from atlas.errors import AtlasError
+from atlas.store import sealed
 
 pytestmark = pytest.mark.usefixtures("small")
 

@@ -24,8 +24,9 @@ from engine_worlds import (
 )
 from safetensors import safe_open
 
-from atlas.engines import Parts, State, parts, run_local
+from atlas.engines import Parts, State, run_local
 from atlas.errors import AtlasError
+from atlas.store import sealed
 
 RUN = "digest of a pass"
 DAMAGED, FOREIGN = "is damaged or was not finished", "belongs to another pass"
@@ -223,7 +224,7 @@ def test_a_file_that_cannot_be_read_is_refused(world, folder, states, monkeypatc
             raise OSError(errno.EIO, os.strerror(errno.EIO))
         return safe_open(path, framework=framework)
 
-    monkeypatch.setattr(parts, "safe_open", broken)
+    monkeypatch.setattr(sealed, "safe_open", broken)
     assert finish(world, folder) == ([f"{SECOND} {DAMAGED}"], states[0].covered)
 
 
@@ -262,5 +263,5 @@ def test_the_finished_pass_is_one_file_of_which_a_dictionary_is_read_alone(world
 
 
 def test_a_finished_pass_that_is_gone_is_one_line(world, tmp_path):
-    with pytest.raises(AtlasError, match=rf"{FIRST}: cannot be read .*; run `atlas collect` again"):
+    with pytest.raises(AtlasError, match=rf"{FIRST}: is gone or damaged; run `atlas collect` again"):
         Parts(tmp_path, RUN, world.shape).of_dictionary(0)

@@ -17,7 +17,7 @@ from safetensors.numpy import save as as_bytes
 from atlas.store.atomic import write_bytes
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -58,16 +58,26 @@ def load(path: Path, **expected: str) -> tuple[dict[str, NDArray[Any]], dict[str
     Returns:
         Arrays and header, the digest among its words; None if the file is not there, not whole or another's.
     """
+    found = peek(path, lambda _name: True)
+    if found is None or any(found[1].get(word) != value for word, value in expected.items()):
+        return None
+    arrays, header = found
+    words = {word: value for word, value in header.items() if word != SEAL}
+    return found if _seal(arrays, words) == header.get(SEAL) else None
+
+
+def peek(path: Path, wanted: Callable[[str], bool]) -> tuple[dict[str, NDArray[Any]], dict[str, str]] | None:
+    """Some arrays, by name, and the header, as they are there: the digest is not looked at.
+
+    Returns:
+        None if the file is not there or not of the format.
+    """
     try:
         with safe_open(path, framework="numpy") as file:
             header: dict[str, str] = orjson.loads((file.metadata() or {}).get(HEADER, "{}"))
-            if any(header.get(word) != value for word, value in expected.items()):
-                return None
-            arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
+            return {name: file.get_tensor(name) for name in file.keys() if wanted(name)}, header  # noqa: SIM118 (not a dict)
     except (SafetensorError, OSError, ValueError, TypeError):
         return None
-    words = {word: value for word, value in header.items() if word != SEAL}
-    return (arrays, header) if _seal(arrays, words) == header.get(SEAL) else None
 
 
 def _seal(arrays: Mapping[str, NDArray[Any]], header: Mapping[str, str]) -> str:
