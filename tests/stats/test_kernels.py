@@ -76,7 +76,7 @@ SCRIPT = "import os; from atlas.spin import wait_briefly; wait_briefly(); print(
 
 @pytest.mark.parametrize(
     ("given_by_the_user", "expected"),
-    [({}, "1000"), ({"GOMP_SPINCOUNT": "7"}, "7"), ({"OMP_WAIT_POLICY": "passive"}, "None")],
+    [({}, "10000"), ({"GOMP_SPINCOUNT": "7"}, "7"), ({"OMP_WAIT_POLICY": "passive"}, "None")],
 )
 def test_threads_wait_briefly_unless_the_user_says_otherwise(given_by_the_user: dict[str, str], expected: str) -> None:
     ours = {name: value for name, value in os.environ.items() if name not in {"GOMP_SPINCOUNT", "OMP_WAIT_POLICY"}}
