@@ -6,10 +6,14 @@ compare as IEEE 754 has it.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from pathlib import Path
 from typing import TypeVar, cast
 
 import numba
+
+from atlas.store import schema
 
 F = TypeVar("F", bound=Callable[..., object])
 
@@ -23,3 +27,20 @@ def compiled(function: F) -> F:
         return cast("F", numba.njit(nogil=True, cache=True)(function))
     except RuntimeError:  # "cannot cache function: no locator available"
         return cast("F", numba.njit(nogil=True)(function))
+
+
+def forget_stale(folder: Path, sources: Iterable[Path]) -> None:
+    """Remove indices of machine code in a folder that are older than any of the sources.
+
+    Numba compares a function's code with the function's own file. It does not see that another file has changed from
+    which a constant or a function was built in, and would go on with the old one.
+    """
+    newest = max(source.stat().st_mtime for source in sources)
+    for index in folder.glob("*.nbi"):
+        with suppress(OSError):  # another process was faster, or nothing may be written here
+            if index.stat().st_mtime < newest:
+                index.unlink()
+
+
+_HERE = Path(__file__).parent
+forget_stale(_HERE / "__pycache__", [*_HERE.glob("*.py"), Path(schema.__file__)])

@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from atlas.stats import kernels
+from atlas.stats.compiled import forget_stale
 
 VALUES = np.array([-1.0, -0.0, 0.0, 1e-45, 0.1, 1.0, 1.5, 3e38, np.inf, np.nan], np.float32)
 
@@ -69,6 +70,14 @@ def test_code_is_compiled_where_no_cache_can_be_written(monkeypatch: pytest.Monk
         return a + b
 
     assert kernels.compiled(add)(2, 3) == 5
+
+
+def test_machine_code_older_than_any_source_is_forgotten(tmp_path: Path) -> None:
+    for name, time in (("old.nbi", 10), ("new.nbi", 30), ("one.py", 5), ("other.py", 20)):
+        (tmp_path / name).touch()
+        os.utime(tmp_path / name, (time, time))
+    forget_stale(tmp_path, tmp_path.glob("*.py"))
+    assert sorted(path.name for path in tmp_path.glob("*.nbi")) == ["new.nbi"]
 
 
 SCRIPT = "import os; from atlas.spin import wait_briefly; wait_briefly(); print(os.environ.get('GOMP_SPINCOUNT'))"
