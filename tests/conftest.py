@@ -11,6 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+# Nothing here is timed: the first call of a compiled function takes seconds on a fresh clone.
+settings.register_profile("atlas", deadline=None)
+settings.load_profile("atlas")
 
 TEXTS = {
     "prose": [
