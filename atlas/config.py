@@ -39,7 +39,7 @@ Size = Annotated[str, StringConstraints(pattern=f"^(?:{SIZE})?$", strip_whitespa
 Share = Annotated[float, Field(gt=0, le=1e6)]
 
 RESERVED = frozenset(
-    {"assets", "c", "compare", "concepts", "docs", "embed", "list", "map", "search", "studies", "v"}
+    {"assets", "c", "compare", "concepts", "docs", "embed", "list", "map", "search", "studies", "v", "windows"}
     | {"404.html", "atlas.json", "index.html", "sitemap.xml"}
 )
 """First path components that the site uses itself; a model may not be called so."""

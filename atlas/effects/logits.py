@@ -8,24 +8,26 @@ in the logit lens (nostalgebraist 2020) and in SAE dashboards, which mostly leav
 
 Algorithm, for chunks of features, so that [d_sae, vocabulary] never exists:
 
-1. Fold the final norm into the decoder rows; multiply with the unembedding: [chunk, vocabulary].
-2. Keep the greatest and least `k` (ties by token id), the range and an equal-width histogram.
-3. Moments about the mean: mean, standard deviation (population), skewness, excess kurtosis.
+1. Fold the final norm into the decoder rows; multiply with the unembedding: [chunk, vocabulary], on the device.
+2. On the processor, rows among threads, in two readings (`effects.kernels`): keep the greatest and least `k` (ties by
+   token id), the range, an equal-width histogram, and the moments about the mean: mean, standard deviation
+   (population), skewness, excess kurtosis.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from atlas.effects.extremes import extremes
+from atlas.effects.kernels import describe
 
 BINS = 40
-_CELLS = 64 * 1024 * 1024  # float32 cells a chunk may hold (256 MB), and about as much again at work
+_CELLS = 64 * 1024 * 1024  # float32 cells a chunk may hold (256 MB)
 
 
 @dataclass(frozen=True)
@@ -71,45 +73,20 @@ def logit_effects(
     """
     device = unembedding.device
     matrix = unembedding.float().T  # [d, vocabulary]
-    k = min(k, matrix.shape[1])
+    f, k, threads = len(decoder), min(k, matrix.shape[1]), torch.get_num_threads()
+    ends = [np.zeros((f, k), dtype) for dtype in (np.int32, np.float32, np.int32, np.float32)]
+    counts, moments = np.zeros((f, BINS), np.int32), np.zeros((f, 4), np.float32)
     rows = max(1, _CELLS // matrix.shape[1])
-    parts: list[tuple[np.ndarray, ...]] = []
-    with torch.inference_mode():
-        for low in range(0, len(decoder), rows):
+    with torch.inference_mode(), ThreadPoolExecutor(threads) as pool:
+        for low in range(0, f, rows):
             direction = decoder[low : low + rows].to(device).float()
             if centred:
                 direction = direction - direction.mean(dim=1, keepdim=True)
-            parts.append(_chunk((direction * scale.to(device).float()) @ matrix, k))
-            tick(len(direction))
-    return LogitTable(*(np.concatenate(column) for column in zip(*parts, strict=True)))
-
-
-def _chunk(effects: Tensor, k: int) -> tuple[np.ndarray, ...]:
-    top, top_value = extremes(effects, k, largest=True)
-    bottom, bottom_value = extremes(effects, k, largest=False)
-    low, high = bottom_value[:, 0], top_value[:, 0]
-    counts = _histogram(effects, torch.from_numpy(low), torch.from_numpy(high))
-    return top, top_value, bottom, bottom_value, low, high, counts, _moments(effects)
-
-
-def _histogram(effects: Tensor, low: Tensor, high: Tensor) -> np.ndarray:
-    low, high = low.to(effects.device)[:, None], high.to(effects.device)[:, None]
-    per_unit = BINS / (high - low).clamp_min(1e-30)  # finite where all effects are equal
-    place = (effects - low).mul_(per_unit).to(torch.int32).clamp_(0, BINS - 1)
-    place += (torch.arange(len(effects), device=effects.device, dtype=torch.int32) * BINS)[:, None]
-    counts = torch.bincount(place.view(-1), minlength=len(effects) * BINS)
-    return counts.view(len(effects), BINS).cpu().numpy().astype(np.int32)
-
-
-def _moments(effects: Tensor) -> np.ndarray:
-    # torch sums float32 in a cascade, which keeps a sum over a vocabulary exact to about 1e-6
-    mean = effects.mean(dim=1, keepdim=True)
-    off = effects - mean
-    square = off * off
-    n = effects.shape[1]
-    variance = square.mean(dim=1).double()
-    third = torch.linalg.vecdot(square, off).double() / n
-    fourth = torch.linalg.vecdot(square, square).double() / n
-    safe = variance.clamp_min(1e-100)  # a direction of zero has no shape: its cube and square must not vanish
-    columns = (mean[:, 0].double(), variance.sqrt(), third / safe**1.5, fourth / safe**2 - 3)
-    return torch.stack(columns, dim=1).cpu().numpy().astype(np.float32)
+            effects = ((direction * scale.to(device).float()) @ matrix).cpu().numpy()
+            share = -(-len(effects) // threads)
+            parts = [slice(at, min(at + share, len(effects))) for at in range(0, len(effects), share)]
+            targets = [[a[low:][part] for a in (*ends, counts, moments)] for part in parts]
+            list(pool.map(lambda part, target: describe(effects[part], *target), parts, targets))  # noqa: B023 (done here)
+            tick(len(effects))
+    top, top_value, bottom, bottom_value = ends
+    return LogitTable(top, top_value, bottom, bottom_value, bottom_value[:, 0], top_value[:, 0], counts, moments)

@@ -3,8 +3,9 @@
 1. MkDocs builds the docs and the frame into a fresh folder.
 2. Every feature's page and data are stamped, a row group of the store at a time, on all cores; each
    leaves a line behind: what tables, lists and search need to know of it.
-3. The lines are put in static rank; dictionary pages, the home page and the search index follow.
-4. `atlas.json` says what the site holds; then the folder takes the old one's place.
+3. The windows that features show are written once for all of them.
+4. The lines are put in static rank; dictionary pages, the home page and the search index follow.
+5. `atlas.json` says what the site holds; then the folder takes the old one's place.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from atlas.paths import Places
 from atlas.pipeline.report import Reporter
 from atlas.publish.check import INDEX, within_budget
 from atlas.records import Name
-from atlas.render.data import feature_json
+from atlas.render.data import feature_json, window_files
 from atlas.render.frame import Frame, build_frame
 from atlas.render.html import Renderer
 from atlas.render.pages import DATA, Line, columns, dictionary_views, home_view, line
@@ -90,9 +91,10 @@ def site(recipe: Recipe, places: Places, report: Reporter, *, force: bool = Fals
             for dictionary, done in _stamped(store, folder, frame, recipe.atlas):
                 lines[dictionary] += done
                 tick(len(done), False)
+        windows = _windows(store, folder)
         report.say("writing tables and the search index")
         _lists(recipe, store, lines, Renderer(frame), folder)
-        (folder / INDEX).write_bytes(_index(recipe, store, lines, inputs))
+        (folder / INDEX).write_bytes(_index(recipe, store, lines, windows, inputs))
         (folder / ".nojekyll").touch()  # GitHub Pages would leave out what begins with an underscore
     return True
 
@@ -134,6 +136,16 @@ def stamp(task: Task) -> list[Line]:
         (folder / "feature.json").write_bytes(feature_json(feature, record, view.lead))
         lines.append(line(feature, context))
     return lines
+
+
+def _windows(store: Store, folder: Path) -> list[str]:
+    """Write the windows that features show; returns the files' paths."""
+    paths = []
+    for path, data in window_files(store.windows):
+        (folder / path).parent.mkdir(exist_ok=True)
+        (folder / path).write_bytes(data)
+        paths.append(path)
+    return paths
 
 
 @lru_cache(maxsize=1)
@@ -193,7 +205,7 @@ def _write(path: Path, text: str) -> None:
     path.write_text(text, "utf-8")
 
 
-def _index(recipe: Recipe, store: Store, lines: dict[str, list[Line]], inputs: str) -> bytes:
+def _index(recipe: Recipe, store: Store, lines: dict[str, list[Line]], windows: list[str], inputs: str) -> bytes:
     """`atlas.json`: what the site holds, for `atlas check` and for anyone who reads it by program."""
     return orjson.dumps(
         {
@@ -213,6 +225,7 @@ def _index(recipe: Recipe, store: Store, lines: dict[str, list[Line]], inputs: s
                 }
                 for d in store.manifest.dictionaries
             ],
+            "windows": windows,
         },
         option=orjson.OPT_INDENT_2,
     )

@@ -1,28 +1,38 @@
-"""`feature.json` and the columns of `features.json`: the same records as data.
+"""`feature.json`, the columns of `features.json`, and the windows behind them: the same records as data.
 
-Numbers are those of the store, in the shortest form that reads back as the same float32.
+Float32 numbers are those of the store, in the shortest form that reads back as the same float32. Lists of records are
+columns, a key each: a third smaller than objects, and what pandas takes.
+
+Features show the same windows over and over, so a feature has the text around a token only; whole windows lie beside
+all dictionaries, `PER_FILE` to a file, each once.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from typing import Any
 
+import numpy as np
 import orjson
 
 from atlas.records import DictionaryRecord, FeatureRecord, Histogram, Snippet, SnippetGroup, TokenEffect
+from atlas.render.snippets import REACH
+from atlas.store.assemble import Windows
 from atlas.text import texts_between
 
-REACH = 14
-"""Tokens either side of the token that a group's snippet stands for; top snippets keep their whole window."""
-
 COLUMNS = ("index", "name", "named", "density", "max", "count", "source", "tokens", "kurtosis")
+
+PER_FILE = 16
+"""Windows to a file: some 5 KB compressed to see one of them, and few enough files for any host."""
+
+_OPTION = orjson.OPT_SERIALIZE_NUMPY
 
 
 def feature_json(feature: FeatureRecord, dictionary: DictionaryRecord, lead: str) -> bytes:
     """The record of a feature as JSON."""
     recompute = feature.top[0] if feature.top else None
     data: dict[str, Any] = {
-        "format": 2,
+        "format": 3,
         "path": feature.path,
         "model": feature.model,
         "dictionary": feature.dictionary,
@@ -38,67 +48,96 @@ def feature_json(feature: FeatureRecord, dictionary: DictionaryRecord, lead: str
         "count": feature.count,
         "tokens": feature.tokens,
         "density": feature.density,
-        "max": short(feature.max),
+        "max": np.float32(feature.max),
         "sources": feature.sources,
         "histogram": _histogram(feature.histogram),
         "logits": {
-            "top": [_effect(e) for e in feature.logits.top],
-            "bottom": [_effect(e) for e in feature.logits.bottom],
+            "top": _effects(feature.logits.top),
+            "bottom": _effects(feature.logits.bottom),
             "histogram": _histogram(feature.logits.histogram),
-            "mean": short(feature.logits.mean),
-            "std": short(feature.logits.std),
-            "skew": short(feature.logits.skew),
-            "kurtosis": short(feature.logits.kurtosis),
+            "mean": np.float32(feature.logits.mean),
+            "std": np.float32(feature.logits.std),
+            "skew": np.float32(feature.logits.skew),
+            "kurtosis": np.float32(feature.logits.kurtosis),
         },
-        "neighbours": [
-            {"path": f"{feature.model}/{n.dictionary}/{n.index}", "cosine": short(n.cosine)} for n in feature.neighbours
-        ],
-        "recompute": {"ids": recompute.ids, "position": recompute.position, "value": short(recompute.value)}
+        "neighbours": {
+            "path": [f"{feature.model}/{n.dictionary}/{n.index}" for n in feature.neighbours],
+            "cosine": _floats([n.cosine for n in feature.neighbours]),
+        },
+        "recompute": {"ids": recompute.ids, "position": recompute.position, "value": np.float32(recompute.value)}
         if recompute
         else None,
-        "top": [_snippet(s) for s in feature.top],
+        "top": _snippets(feature.top) | {"repeats": [s.repeats for s in feature.top]},
         "quantiles": [_group(g) for g in feature.quantiles],
         "intervals": [_group(g) for g in feature.intervals],
     }
-    return orjson.dumps(data)
+    return orjson.dumps(data, option=_OPTION)
 
 
-def short(value: float) -> float:
-    """A float32 in its shortest exact form: nine significant digits always suffice."""
-    return float(f"{value:.9g}")
+def window_files(windows: Windows) -> Iterable[tuple[str, bytes]]:
+    """All stored windows as files: their paths from the site's root, and what they hold."""
+    files: dict[int, list[int]] = {}
+    for window in sorted(windows.row):
+        files.setdefault(window // PER_FILE, []).append(window)
+    for number, ids in files.items():
+        rows = [windows.row[window] for window in ids]
+        data = {
+            "format": 1,
+            "window": ids,
+            "source": [windows.source[row] for row in rows],
+            "document": [windows.document[row] for row in rows],
+            "start": [windows.start[row] for row in rows],
+            "tokens": [_texts(windows.text(row)[1]) for row in rows],
+        }
+        yield f"windows/{number}.json", orjson.dumps(data)
 
 
-def _effect(effect: TokenEffect) -> dict[str, Any]:
-    return {"id": effect.id, "token": effect.piece.decode("utf-8", "replace"), "value": short(effect.value)}
+def _texts(pieces: tuple[bytes, ...]) -> list[str]:
+    return texts_between(pieces, 0, len(pieces))
+
+
+def _floats(values: Sequence[float]) -> np.ndarray:
+    return np.array(values, np.float32)
+
+
+def _effects(effects: Sequence[TokenEffect]) -> dict[str, Any]:
+    return {
+        "id": [e.id for e in effects],
+        "token": [e.piece.decode("utf-8", "replace") for e in effects],
+        "value": _floats([e.value for e in effects]),
+    }
 
 
 def _histogram(histogram: Histogram) -> dict[str, Any]:
-    return {"edges": [short(e) for e in histogram.edges], "counts": histogram.counts}
+    return {"edges": _floats(histogram.edges), "counts": histogram.counts}
 
 
 def _group(group: SnippetGroup) -> dict[str, Any]:
     return {
-        "low": short(group.low),
-        "high": short(group.high),
+        "low": np.float32(group.low),
+        "high": np.float32(group.high),
         "share": group.share,
-        "snippets": [_snippet(s, REACH) for s in group.snippets],
+        "snippets": _snippets(group.snippets),
     }
 
 
-def _snippet(snippet: Snippet, reach: int | None = None) -> dict[str, Any]:
-    """A snippet; tokens that share a character have its text in the first of them and "" in the others."""
-    low = 0 if reach is None else max(0, snippet.position - reach)
-    high = len(snippet.ids) if reach is None else min(len(snippet.ids), snippet.position + reach + 1)
-    fires = [(i, value) for i, value in enumerate(snippet.values[low:high]) if value]
+def _snippets(snippets: Sequence[Snippet]) -> dict[str, Any]:
+    """Snippets as columns; tokens that share a character have its text in the first of them and "" in the others."""
+    first = [max(0, s.position - REACH.before) for s in snippets]
+    at = [[i for i, value in enumerate(s.values) if value] for s in snippets]
     return {
-        "value": short(snippet.value),
-        "position": snippet.position - low,
-        "source": snippet.source,
-        "document": snippet.document,
-        "window": snippet.window,
-        "start": snippet.start + low,
-        "repeats": snippet.repeats,
-        "tokens": texts_between(snippet.pieces, low, high),
-        "at": [i for i, _ in fires],
-        "values": [short(value) for _, value in fires],
+        "value": _floats([s.value for s in snippets]),
+        "window": [s.window for s in snippets],
+        "position": [s.position for s in snippets],
+        "length": [len(s.ids) for s in snippets],
+        "start": [s.start for s in snippets],
+        "source": [s.source for s in snippets],
+        "document": [s.document for s in snippets],
+        "first": first,
+        "tokens": [
+            texts_between(s.pieces, low, min(len(s.ids), s.position + REACH.after + 1))
+            for s, low in zip(snippets, first, strict=True)
+        ],
+        "at": at,
+        "values": [_floats([s.values[i] for i in places]) for s, places in zip(snippets, at, strict=True)],
     }

@@ -8,11 +8,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
 import orjson
 
 from atlas.records import DictionaryRecord, FeatureRecord, NameMethod
 from atlas.render import card, cite, numbers
-from atlas.render.data import COLUMNS, short
+from atlas.render.data import COLUMNS
 from atlas.render.shapes import BarsView, DictionaryLine, DictionaryView, Fact, HomeView, Link, Row, SnippetView
 from atlas.render.snippets import ROW, snippet_view
 from atlas.render.view import DENSE, Context, hook_label, peaks, title_of
@@ -82,18 +83,18 @@ def row(line: Line) -> Row:
 
 def columns(lines: Sequence[Line]) -> bytes:
     """`features.json`: all features of a dictionary by static rank, as columns."""
-    table: dict[str, list[Any]] = {
+    table: dict[str, Any] = {
         "index": [x.index for x in lines],
         "name": [x.name for x in lines],
         "named": [x.method for x in lines],
         "density": [float(f"{x.density:.6g}") for x in lines],
-        "max": [short(x.max) for x in lines],
+        "max": np.array([x.max for x in lines], np.float32),
         "count": [x.count for x in lines],
         "source": [x.source for x in lines],
         "tokens": [x.promotes for x in lines],
         "kurtosis": [float(f"{x.kurtosis:.4g}") for x in lines],
     }
-    return orjson.dumps({"format": 1, "columns": COLUMNS, **table})
+    return orjson.dumps({"format": 1, "columns": COLUMNS, **table}, option=orjson.OPT_SERIALIZE_NUMPY)
 
 
 def dictionary_path(model: str, dictionary: str, page: int) -> str:

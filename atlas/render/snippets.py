@@ -21,6 +21,9 @@ class Reach:
     after: int
 
 
+REACH = Reach(14, 10)
+"""What a page shows unless it would be too large, and what `feature.json` holds."""
+
 ROW = Reach(10, 7)
 
 

@@ -18,7 +18,7 @@ from atlas.render.shapes import (
     NeighbourView,
     ShareView,
 )
-from atlas.render.snippets import Reach, snippet_view
+from atlas.render.snippets import REACH, Reach, snippet_view
 from atlas.store import Manifest
 from atlas.text import label, runs_between, visible
 
@@ -46,7 +46,7 @@ class Amount:
 
 
 AMOUNTS = (
-    Amount(10, 3, 1, Reach(14, 10)),
+    Amount(10, 3, 1, REACH),
     Amount(8, 2, 1, Reach(11, 8)),
     Amount(5, 1, 1, Reach(8, 6)),
     Amount(3, 1, 0, Reach(3, 2)),

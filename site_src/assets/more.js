@@ -1,31 +1,45 @@
-// Further snippets and whole windows, from the feature.json beside the page.
+// Further snippets, from the feature.json beside the page, and whole windows, from the site's windows/.
 //
 // The page holds the first snippets, cut to what reads quickly. feature.json (atlas/render/data.py) holds all of
-// them in the page's order: {value, tokens, at, values, position, start, source, repeats} under "top",
-// "quantiles[i].snippets" and "intervals[i].snippets", and "max". Text goes into the page as text only.
+// them in the page's order, as columns, under "top", "quantiles[i].snippets" and "intervals[i].snippets"; windows/
+// holds the tokens of whole windows, which features share. Text goes into the page as text only.
 
 import { activation, level } from "./numbers.js";
 import { prepare } from "./tokens.js";
 
-const BEFORE = 14; // tokens around the one that a cut snippet stands for, as atlas/render/snippets.py cuts
-const AFTER = 10;
+const PER_FILE = 16; // windows, as in atlas/render/data.py
 const LONGEST = 200; // characters of one token: a hostile one can be as long as a book
-let loading = null;
+const loading = new Map();
 
-/** The feature's record, fetched once. */
-function record() {
-  loading ||= fetch("feature.json").then((answer) => {
-    if (!answer.ok) throw new Error(`feature.json: ${answer.status}`);
-    return answer.json();
-  });
-  loading.catch(() => (loading = null));
-  return loading;
+/** A file's data, fetched once. */
+function load(path) {
+  if (!loading.has(path)) {
+    const answer = fetch(path).then((response) => {
+      if (!response.ok) throw new Error(`${path}: ${response.status}`);
+      return response.json();
+    });
+    answer.catch(() => loading.delete(path));
+    loading.set(path, answer);
+  }
+  return loading.get(path);
 }
 
-/** The list of a key such as "top" or "quantiles.2". */
+/** The feature's record. */
+const record = () => load("feature.json");
+
+/** The snippets of a key such as "top" or "quantiles.2". */
 function listOf(data, key) {
   const [name, index] = key.split(".");
-  return (index === undefined ? data[name] : data[name]?.[index]?.snippets) || [];
+  const columns = (index === undefined ? data[name] : data[name]?.[index]?.snippets) || { value: [] };
+  const keys = Object.keys(columns);
+  return columns.value.map((_, i) => Object.fromEntries(keys.map((key) => [key, columns[key][i]])));
+}
+
+/** A snippet with the tokens of its whole window. */
+async function whole(item) {
+  const root = document.documentElement.dataset.root;
+  const file = await load(`${root}/windows/${Math.floor(item.window / PER_FILE)}.json`);
+  return { ...item, first: 0, tokens: file.tokens[file.window.indexOf(item.window)] };
 }
 
 /** Text without what would not show or would reorder its surroundings (atlas/text.py does the same). */
@@ -55,8 +69,9 @@ function appendText(parent, text) {
 /** The tokens of a snippet as runs: tokens that share a character have its text in the first and "" after it. */
 function runsOf(item) {
   const runs = [];
-  const values = new Map(item.at.map((place, i) => [place, item.values[i]]));
-  item.tokens.forEach((text, i) => {
+  const values = new Map(item.at.map((place, i) => [place, Math.fround(item.values[i])]));
+  item.tokens.forEach((text, place) => {
+    const i = item.first + place;
     const value = values.get(i) || 0;
     const focus = i === item.position;
     const last = runs.at(-1);
@@ -66,12 +81,10 @@ function runsOf(item) {
   return runs;
 }
 
-/** A snippet's paragraph, whole or cut; the same markup as atlas/render/html.py makes. */
-function paragraph(item, max, whole) {
+/** A snippet's paragraph; the same markup as atlas/render/html.py makes. */
+function paragraph(item, max) {
   const p = document.createElement("p");
-  const from = whole ? 0 : item.position - BEFORE;
-  const to = whole ? Infinity : item.position + AFTER;
-  const runs = runsOf(item).filter((run) => run.last >= from && run.first <= to);
+  const runs = runsOf(item);
   const values = [];
   p.dir = "auto";
   if (runs[0]?.first > 0 || item.start > 0) p.append("…");
@@ -83,12 +96,12 @@ function paragraph(item, max, whole) {
       if (run.focus) token.classList.add("k");
       appendText(token, text);
       p.append(token);
-      values.push(activation(run.focus && run.value > 0 ? item.value : run.value));
+      values.push(activation(run.focus && run.value > 0 ? Math.fround(item.value) : run.value));
     } else {
       appendText(p, text);
     }
   });
-  if (runs.at(-1)?.last < item.tokens.length - 1) p.append("…");
+  if (runs.at(-1)?.last < item.length - 1) p.append("…");
   p.dataset.v = values.join(" ");
   prepare(p);
   return p;
@@ -106,14 +119,14 @@ function labelsOf(data) {
   return labels;
 }
 
-function row(item, max, labels, whole) {
+function row(item, max, labels) {
   const li = document.createElement("li");
   const value = document.createElement("span");
   const source = document.createElement("small");
-  value.textContent = activation(item.value);
+  value.textContent = activation(Math.fround(item.value));
   const label = labels[item.source] || item.source;
   source.textContent = item.repeats ? `${label} · ${item.repeats} alike` : label;
-  li.append(value, paragraph(item, max, whole), source);
+  li.append(value, paragraph(item, max), source);
   return li;
 }
 
@@ -134,47 +147,44 @@ function button(label, work) {
   return element;
 }
 
-/** Replace the strongest snippets by their whole windows, or put the cut ones back. */
-async function toggleWhole(element, list) {
-  const whole = element.getAttribute("aria-pressed") !== "true";
+/** Replace the snippets of a list that are cut by their whole windows, or put the cut ones back. */
+async function showWhole(list, wanted) {
   const data = await record();
-  const items = listOf(data, list.dataset.k);
+  const items = listOf(data, list.dataset.k).slice(0, list.children.length);
+  const full = wanted ? await Promise.all(items.map(whole)) : [];
   [...list.children].forEach((li, i) => {
     const p = li.querySelector("p");
     if (!items[i]) return;
     li.cut ||= p;
-    p.replaceWith(whole ? paragraph(items[i], data.max, true) : li.cut);
+    p.replaceWith(wanted ? paragraph(full[i], Math.fround(data.max)) : li.cut);
+    if (!wanted) delete li.cut;
   });
-  element.setAttribute("aria-pressed", String(whole));
 }
 
-/** Put the buttons under the lists. Groups of the sample hold no whole windows, only the strongest text does. */
+/** Put the buttons under the lists. */
 export function install() {
   for (const list of document.querySelectorAll("ol.sns[data-k]")) {
     const buttons = document.createElement("div");
     buttons.className = "more";
-    let toggle = null;
-    if (list.dataset.k === "top") {
-      toggle = button("Whole windows", (element) => toggleWhole(element, list));
-      toggle.setAttribute("aria-pressed", "false");
-      buttons.append(toggle);
-    }
+    const toggle = button("Whole windows", async () => {
+      const wanted = toggle.getAttribute("aria-pressed") !== "true";
+      await showWhole(list, wanted);
+      toggle.setAttribute("aria-pressed", String(wanted));
+    });
+    toggle.setAttribute("aria-pressed", "false");
+    buttons.append(toggle);
     if (list.dataset.more) {
       const more = button(`Show ${list.dataset.more} more`, async () => {
         const data = await record();
         const labels = labelsOf(data);
-        const whole = toggle?.getAttribute("aria-pressed") === "true";
         const from = list.children.length;
-        for (const item of listOf(data, list.dataset.k).slice(from)) {
-          const li = row(item, data.max, labels, whole);
-          if (whole) li.cut = paragraph(item, data.max, false);
-          list.append(li);
-        }
+        for (const item of listOf(data, list.dataset.k).slice(from)) list.append(row(item, Math.fround(data.max), labels));
+        if (toggle.getAttribute("aria-pressed") === "true") await showWhole(list, true);
         list.children[from]?.querySelector("p").focus();
         more.remove();
       });
       buttons.prepend(more);
     }
-    if (buttons.childElementCount) list.after(buttons);
+    list.after(buttons);
   }
 }

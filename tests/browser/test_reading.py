@@ -96,6 +96,23 @@ def test_more_snippets_come_from_the_data(watched):
     assert "<script>" not in page.locator("#top").inner_html()
 
 
+def test_whole_windows_and_back(watched):
+    page = watched.go(FEATURE)
+    snippets = page.locator("#top ol li p")
+    cut = snippets.all_inner_texts()
+    value = snippets.first.get_attribute("data-v")
+    button = page.locator("#top").get_by_role("button", name="Whole windows")
+    button.click()
+    expect(button).to_have_attribute("aria-pressed", "true")
+    full = snippets.all_inner_texts()
+    assert any(len(long) > len(short) for long, short in zip(full, cut, strict=True))
+    assert all(short.strip("…").strip()[:20] in long for long, short in zip(full, cut, strict=True))
+    assert set(value.split()) <= set(snippets.first.get_attribute("data-v").split())
+    button.click()
+    expect(button).to_have_attribute("aria-pressed", "false")
+    assert snippets.all_inner_texts() == cut
+
+
 def test_previous_next_and_copy(watched):
     page = watched.go(FEATURE)
     page.keyboard.press("j")

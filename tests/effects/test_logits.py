@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from atlas.effects import LogitTable, logit_effects, logits
+from atlas.effects.kernels import LANES
 from atlas.effects.logits import BINS
 
 F, D, V, K = 23, 8, 211, 7
@@ -51,6 +52,24 @@ def test_tokens_and_values_are_the_extremes_of_the_dense_product(centred: bool) 
     assert np.array_equal(found.low, found.bottom_value[:, 0])
     ties = sum(len(set(values)) < K for values in found.top_value.tolist())
     assert ties > 3, "the case should hold equal effects"
+
+
+@pytest.mark.parametrize("k", [1, 40, LANES, LANES + 5])
+@pytest.mark.parametrize("kinds", [3, 10**6])
+def test_rows_longer_than_the_lanes_and_lists_longer_than_them(k: int, kinds: int) -> None:
+    rng = np.random.default_rng(k)
+    values = (rng.integers(0, kinds, 3 * LANES + 7) - kinds // 2).astype(np.float32)
+    found = table(np.array([[1], [-1], [0]], np.float32), values[:, None], np.ones(1, np.float32), k=k)
+    for f, sign in enumerate((1, -1, 0)):
+        row = sign * values
+        assert found.top[f].tolist() == order(row, k)
+        assert found.bottom[f].tolist() == order(-row, k)
+        assert np.array_equal(found.top_value[f], row[found.top[f]])
+        assert found.moments[f, :2] == pytest.approx([row.mean(), row.astype(np.float64).std()], rel=1e-5)
+        edges = np.linspace(row.min(), row.max(), BINS + 1) if sign else [-1, 1]
+        near = np.abs(row[:, None] - edges).min(axis=1) <= kinds * 1e-5
+        assert np.abs(found.counts[f] - np.histogram(row, edges)[0]).sum() <= 2 * near.sum() or not sign
+        assert found.counts[f].sum() == len(row)
 
 
 @pytest.mark.parametrize("k", [1, 3, 10])

@@ -17,6 +17,7 @@ from safetensors import safe_open
 
 import atlas
 from atlas.publish.check import check_site
+from atlas.render.data import PER_FILE
 from atlas.search import Reader
 
 ATLAS = [sys.executable, "-m", "atlas"]
@@ -152,7 +153,14 @@ def test_every_feature_has_its_page_and_the_same_record_as_data(tiny):
             assert np.float32(data["max"]) == np.float32(feature.max)
             assert f"{feature.count:,} of" in page or not feature.count
             assert "<script>alert" not in page
-            assert len(data["top"]) == len(feature.top)
+            assert data["top"]["window"] == [s.window for s in feature.top]
+            for window, position, first, tokens in zip(
+                *(data["top"][key] for key in ("window", "position", "first", "tokens")), strict=True
+            ):
+                file = orjson.loads((tiny.site / f"windows/{window // PER_FILE}.json").read_bytes())
+                whole = file["tokens"][file["window"].index(window)]
+                assert whole[first + 1 : first + len(tokens)] == tokens[1:]  # the first may be the end of a character
+                assert first <= position < first + len(tokens)
         assert record.width == sum(1 for _ in store.features(dictionary))
 
 

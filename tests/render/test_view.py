@@ -108,13 +108,26 @@ def view_of(feature: FeatureRecord, context: Context = CONTEXT, **options: Any) 
     return feature_view(feature, context, Steps(None, 5, 7), **options)
 
 
-def agree(view: SnippetView, data: dict[str, Any], *, whole: bool = True) -> None:
+def single_of(value: float) -> float:
+    """What was stored, of a number of the data: the shortest text of a float32 is another float64."""
+    return float(np.float32(value))
+
+
+def rows(columns: dict[str, list[Any]]) -> list[dict[str, Any]]:
+    """Columns of the data as rows; all have to be as long."""
+    return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+
+
+def agree(view: SnippetView, data: dict[str, Any]) -> None:
     """A snippet of the page against the same one of the data."""
-    assert view.value == numbers.activation(data["value"])
-    assert (view.document, view.source, view.repeats) == (data["document"], LABELS[data["source"]], data["repeats"])
+    assert view.value == numbers.activation(single_of(data["value"]))
+    assert (view.document, view.source) == (data["document"], LABELS[data["source"]])
+    assert view.repeats == data.get("repeats", view.repeats)
     assert data["value"] == data["values"][data["at"].index(data["position"])]
-    printed = {numbers.activation(v) for v in data["values"]}
-    assert {p.value for p in view.pieces if p.level} <= printed or not whole
+    printed = {numbers.activation(single_of(v)) for v in data["values"]}
+    assert {p.value for p in view.pieces if p.level} <= printed
+    assert view.before == (data["first"] > 0 or data["start"] > 0)
+    assert view.after == (data["first"] + len(data["tokens"]) < data["length"])
     assert [p.value for p in view.pieces if p.focus] == [view.value]
     assert all(bool(p.value) == (p.level > 0) for p in view.pieces)
 
@@ -128,36 +141,39 @@ def test_page_and_data_agree_to_the_last_printed_digit(seed: int) -> None:
     facts = {fact.label: fact.value for fact in view.facts}
     assert facts["Density"] == numbers.percent(data["density"]) == numbers.percent(data["count"] / data["tokens"])
     assert facts["Firings"] == f"{numbers.count(data['count'])} of {numbers.rounded_count(data['tokens'])} tokens"
-    assert facts["Maximum"] == numbers.activation(data["max"])
-    assert len(view.top) + view.top_more == len(data["top"])
-    for shown, stored in zip(view.top, data["top"], strict=False):
+    assert facts["Maximum"] == numbers.activation(single_of(data["max"]))
+    assert len(view.top) + view.top_more == len(data["top"]["value"])
+    for shown, stored in zip(view.top, rows(data["top"]), strict=False):
         agree(shown, stored)
     for shown_effects, side in ((view.promotes, "top"), (view.suppresses, "bottom")):
-        assert [e.value for e in shown_effects] == [numbers.effect(e["value"]) for e in data["logits"][side]][:10]
+        values = [numbers.effect(single_of(value)) for value in data["logits"][side]["value"]]
+        assert [e.value for e in shown_effects] == values[:10]
     names = ("mean", "std", "skew", "kurtosis")
     prints = (numbers.effect, numbers.significant, numbers.effect, numbers.effect)
-    expected = [printed(data["logits"][name]) for name, printed in zip(names, prints, strict=True)]
+    expected = [printed(single_of(data["logits"][name])) for name, printed in zip(names, prints, strict=True)]
     assert [fact.value for fact in view.moments] == expected
     for groups, stored_groups in ((view.quantiles, data["quantiles"]), (view.intervals, data["intervals"])):
         for shown_group, group in zip(groups, reversed(stored_groups), strict=True):
-            low, high = (numbers.activation(group[end]) for end in ("low", "high"))
+            low, high = (numbers.activation(single_of(group[end])) for end in ("low", "high"))
             assert shown_group.note.startswith(f"activation {low}–{high}")
-            assert len(shown_group.snippets) + shown_group.more == len(group["snippets"])
-            for shown, stored in zip(shown_group.snippets, group["snippets"], strict=False):
-                agree(shown, stored, whole=False)  # the data holds fewer tokens around it
+            stored_rows = rows(group["snippets"])
+            assert len(shown_group.snippets) + shown_group.more == len(stored_rows)
+            for shown, stored in zip(shown_group.snippets, stored_rows, strict=False):
+                agree(shown, stored)
     for place, group in zip(view.intervals, reversed(data["intervals"]), strict=True):
         part = f"about {numbers.percent(round(group['share'], 2) or group['share'])} of firings"
         assert place.note.endswith(part if group["share"] else "none of the sample")
-    cosines = {f"{n['path']}/": f"{n['cosine']:.2f}".replace("-", "\u2212") for n in data["neighbours"]}
+    near = rows(data["neighbours"])
+    cosines = {f"{n['path']}/": f"{single_of(n['cosine']):.2f}".replace("-", "\u2212") for n in near}
     found = [n for g in view.neighbours for n in g.neighbours]
     assert [cosines[n.href] for n in found] == [n.cosine for n in found]
-    assert view.activations.low == numbers.activation(data["histogram"]["edges"][0])
+    assert view.activations.low == numbers.activation(single_of(data["histogram"]["edges"][0]))
     assert len(view.activations.heights) == len(data["histogram"]["counts"])
-    assert view.logits.high == numbers.effect(data["logits"]["histogram"]["edges"][-1])
+    assert view.logits.high == numbers.effect(single_of(data["logits"]["histogram"]["edges"][-1]))
     shares = {LABELS[s]: numbers.percent(n / data["count"]) for s, n in data["sources"].items() if n}
     assert {s.label: s.value for s in view.sources} == shares
-    assert view.code.endswith(f"# {numbers.activation(data['max'])}")
-    assert data["recompute"]["value"] == data["top"][0]["value"]
+    assert view.code.endswith(f"# {numbers.activation(single_of(data['max']))}")
+    assert data["recompute"]["value"] == data["top"]["value"][0]
     assert (data["path"], data["index"], data["summary"]) == (view.path, view.index, view.lead.replace("`", ""))
     assert data["name"] == {"text": view.title, "method": "hand", "author": "A. Author", "note": view.name_note}
 
@@ -168,11 +184,12 @@ def test_data_reads_back_as_the_same_float32(seed: int) -> None:
     feature = record(seed)
     data = json.loads(feature_json(feature, DICTIONARY, ""))
     assert np.float32(data["max"]) == np.float32(feature.max)
-    for stored, mine in zip(data["top"], feature.top, strict=True):
+    for stored, mine in zip(rows(data["top"]), feature.top, strict=True):
         assert stored["at"] == [place for place, value in enumerate(mine.values) if value]
         assert np.array_equal(np.float32(stored["values"]), np.float32([v for v in mine.values if v]))
-        assert len(stored["tokens"]) == len(mine.ids)
-    assert [np.float32(e["value"]) for e in data["logits"]["top"]] == [np.float32(e.value) for e in feature.logits.top]
+        assert stored["length"] == len(mine.ids)
+    effects = [np.float32(value) for value in data["logits"]["top"]["value"]]
+    assert effects == [np.float32(e.value) for e in feature.logits.top]
 
 
 @pytest.mark.parametrize("amount", AMOUNTS)
