@@ -25,7 +25,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
-from atlas.records import FeatureRecord, Name, Snippet, SourceRecord
+from atlas.records import FeatureRecord, Name, SourceRecord
 from atlas.text import merge, visible
 
 TERMS = 3
@@ -68,11 +68,8 @@ class LexicalNamer:
 
     def name(self, feature: FeatureRecord) -> Name:
         """A name for a feature; an empty one if it never fires."""
-        votes: list[tuple[float, list[tuple[Term, str]]]] = []
-        for snippet in feature.top:
-            terms = self._terms(snippet)
-            if terms:
-                votes.append((snippet.value, terms))
+        told = ((snippet.value, _terms(snippet.pieces, snippet.position)) for snippet in feature.top)
+        votes = [(weight, terms) for weight, terms in told if terms]
         chosen = self._choose(votes)
         if not chosen:
             return Name("", "none")
@@ -80,53 +77,31 @@ class LexicalNamer:
         source = self._source(feature)
         return Name(f"{text} in {source}" if source else text, "lexical")
 
-    def _terms(self, snippet: Snippet) -> list[tuple[Term, str]]:
-        """The peak's unit and its pairs, each with the form to show."""
-        text, starts, units = _read(snippet.pieces)
-        at = starts[snippet.position]
-        # a token that begins with a space belongs to the word behind the space
-        while at < len(text) - 1 and text[at] == " " and not text[at + 1].isspace():
-            at += 1
-        place = bisect_right(units, at, key=lambda unit: unit.start) - 1
-        if place < 0 or at >= units[place].stop:
-            return []
-        unit = units[place]
-        terms: list[tuple[Term, str]] = [((unit.text,), _show(unit.shown))]
-        if place:
-            before = units[place - 1]
-            terms.append(((before.text, unit.text), _show(text[before.start : unit.stop])))
-        if place + 1 < len(units):
-            after = units[place + 1]
-            terms.append(((unit.text, after.text), _show(text[unit.start : after.stop])))
-        return [(term, shown) for term, shown in terms if shown and len(shown) <= LONGEST]
-
-    def _choose(self, votes: list[tuple[float, list[tuple[Term, str]]]]) -> list[str]:
+    def _choose(self, votes: list[tuple[float, dict[Term, str]]]) -> list[str]:
         total = sum(weight for weight, _ in votes)
         left = list(votes)
         chosen: list[str] = []
         while left and len(chosen) < TERMS:
             cover: dict[Term, float] = {}
-            shown: dict[Term, Counter[str]] = {}
             for weight, terms in left:
-                for term, form in dict(terms).items():
+                for term in terms:
                     cover[term] = cover.get(term, 0.0) + weight
-                    shown.setdefault(term, Counter())[form] += 1
             best = self._best(cover)
             if best is None or cover[best] < LEAST * total:
                 break
-            form = min(shown[best].items(), key=lambda item: (-item[1], item[0]))[0]
+            shown = Counter(terms[best] for _, terms in left if best in terms)
+            form = min(shown.items(), key=lambda item: (-item[1], item[0]))[0]
             if form not in chosen:
                 chosen.append(form)
-            left = [(w, terms) for w, terms in left if best not in dict(terms)]
+            left = [(weight, terms) for weight, terms in left if best not in terms]
         return chosen
 
     def _best(self, cover: dict[Term, float]) -> Term | None:
         def score(term: Term) -> float:
             return cover[term] * math.log((self._windows + 1) / (self._frequency[term] + 0.5))
 
-        words = [t for t in cover if len(t) == 1]
-        pairs = [t for t in cover if len(t) > 1 and self._earns_its_place(t, cover)]
-        return min(words + pairs, key=lambda t: (-score(t), t), default=None)
+        ranked = sorted(cover, key=lambda term: (-score(term), term))
+        return next((term for term in ranked if len(term) == 1 or self._earns_its_place(term, cover)), None)
 
     @staticmethod
     def _earns_its_place(pair: Term, cover: dict[Term, float]) -> bool:
@@ -156,6 +131,28 @@ def _text(pieces: Sequence[bytes]) -> tuple[str, list[int]]:
 def _read(pieces: tuple[bytes, ...]) -> tuple[str, list[int], list[_Unit]]:
     text, starts = _text(pieces)
     return text, starts, _units(text)
+
+
+@lru_cache(maxsize=1 << 16)  # and many the same peaks in them
+def _terms(pieces: tuple[bytes, ...], position: int) -> dict[Term, str]:
+    """The unit of the token at `position` and its pairs, each with the form to show."""
+    text, starts, units = _read(pieces)
+    at = starts[position]
+    # a token that begins with a space belongs to the word behind the space
+    while at < len(text) - 1 and text[at] == " " and not text[at + 1].isspace():
+        at += 1
+    place = bisect_right(units, at, key=lambda unit: unit.start) - 1
+    if place < 0 or at >= units[place].stop:
+        return {}
+    unit = units[place]
+    terms: dict[Term, str] = {(unit.text,): _show(unit.shown)}
+    if place:
+        before = units[place - 1]
+        terms[before.text, unit.text] = _show(text[before.start : unit.stop])
+    if place + 1 < len(units):
+        after = units[place + 1]
+        terms[unit.text, after.text] = _show(text[unit.start : after.stop])
+    return {term: shown for term, shown in terms.items() if shown and len(shown) <= LONGEST}
 
 
 def _units(text: str) -> list[_Unit]:

@@ -132,7 +132,6 @@ def _snippets(snippets: Sequence[Snippet]) -> dict[str, Any]:
         "length": [len(s.ids) for s in snippets],
         "start": [s.start for s in snippets],
         "source": [s.source for s in snippets],
-        "document": [s.document for s in snippets],
         "first": first,
         "tokens": [
             texts_between(s.pieces, low, min(len(s.ids), s.position + REACH.after + 1))

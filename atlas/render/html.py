@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from atlas.render.frame import Frame
     from atlas.render.shapes import BarsView, DictionaryView, FeatureView, HomeView, Link, SnippetView
 
-_LINE_END = "<i class=n>↵</i> "
+_LINE_END = "<i>↵</i> "
 _OPEN = {(level, False): f"<b class=a{level}>" for level in range(1, 10)}
 _OPEN |= {(level, True): f'<b class="a{level} k">' for level in range(1, 10)}
 _OPEN |= {(0, False): "", (0, True): "<b class=k>"}

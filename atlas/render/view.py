@@ -123,7 +123,8 @@ def feature_view(feature: FeatureRecord, context: Context, steps: Steps, amount:
         name_note=feature.name.note,
         facts=_facts(feature, dictionary, manifest.model.layers),
         top=tuple(snippet_view(s, feature.max, context.labels, amount.reach) for s in shown),
-        top_note=f"{len(feature.top)} windows, one each" + (f"; {repeats} near-repeats left out" if repeats else ""),
+        top_note=("1 window" if len(feature.top) == 1 else f"{len(feature.top)} windows, one each")
+        + (f"; {repeats} near-repeats left out" if repeats else ""),
         top_more=len(feature.top) - len(shown),
         quantiles=tuple(_quantile(g, i, feature, context, amount) for i, g in _descending(feature.quantiles)),
         intervals=tuple(_interval(g, i, feature, context, amount) for i, g in _descending(feature.intervals)),

@@ -87,12 +87,10 @@ class Assembler:
     ) -> None:
         self.manifest, self.dictionary, self.windows, self.names = manifest, dictionary, windows, names
 
-    def feature(
-        self, row: dict[str, Any], snippets: SnippetColumns, place: int, *, groups: bool = True
-    ) -> FeatureRecord:
+    def feature(self, row: dict[str, Any], snippets: SnippetColumns, place: int) -> FeatureRecord:
         """One feature from its row of `features` and its rows of `snippets`; `place` counts in the row group."""
         dictionary, index = self.dictionary, row["index"]
-        parts = self.snippets(snippets, place, groups=groups)
+        parts = self.snippets(snippets, place)
         return FeatureRecord(
             model=dictionary.model,
             dictionary=dictionary.id,
@@ -119,13 +117,11 @@ class Assembler:
             name=self.names.get((dictionary.id, index), UNNAMED),
         )
 
-    def snippets(self, snippets: SnippetColumns, place: int, *, groups: bool) -> dict[tuple[int, int], list[Snippet]]:
+    def snippets(self, snippets: SnippetColumns, place: int) -> dict[tuple[int, int], list[Snippet]]:
         """A feature's snippets by (kind, group)."""
         parts: dict[tuple[int, int], list[Snippet]] = {}
         columns, windows = snippets.columns, self.windows
         for i in range(snippets.begin[place], snippets.begin[place + 1]):
-            if not groups and columns["kind"][i] != TOP:
-                continue
             row = windows.row[columns["window"][i]]
             ids, pieces = windows.text(row)
             values = [0.0] * len(ids)

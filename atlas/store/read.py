@@ -7,6 +7,7 @@ from functools import cached_property
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from atlas.errors import AtlasError
@@ -14,7 +15,7 @@ from atlas.records import DictionaryRecord, FeatureRecord, Name
 from atlas.store.assemble import Assembler, SnippetColumns, Windows
 from atlas.store.atomic import recover
 from atlas.store.manifest import Manifest, read_manifest
-from atlas.store.schema import ROWS
+from atlas.store.schema import ROWS, TOP
 
 TABLES = ("features", "snippets")
 SHARED = ("documents", "windows", "tokens", "names")
@@ -128,13 +129,14 @@ class Store:
         try:
             features = pq.ParquetFile(folder / "features.parquet").read_row_group(group)
             snippets = pq.ParquetFile(folder / "snippets.parquet").read_row_group(group)
+            snippets = snippets if groups else snippets.filter(pc.field("kind") == TOP)
         except (OSError, pa.ArrowException) as error:
             raise _damaged(folder, error) from None
         assembler = Assembler(self.manifest, record, self.windows, self.names)
         columns = SnippetColumns.of(snippets, group * ROWS, len(features))
         table = features.to_pydict()
         for row in rows:
-            yield assembler.feature({k: v[row] for k, v in table.items()}, columns, row, groups=groups)
+            yield assembler.feature({k: v[row] for k, v in table.items()}, columns, row)
 
 
 def _damaged(path: Path, error: Exception) -> AtlasError:

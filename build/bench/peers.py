@@ -6,7 +6,8 @@
    dictionary: the demo's 4,096 features after block 9, cut to its first N, so that it has N features for every tool.
 2. Ours is `atlas build` in a process of its own: collect, names, and the whole site with search and data. Theirs is
    the runner of SAEDashboard with its defaults (20 top snippets, ten intervals of five, densities, histograms, logit
-   tables, correlations) and its HTML export, in the peers' environment. Seconds are wall time from the start of the
+   tables, correlations) and its HTML export, in the peers' environment. Each of its snippets is a whole window, as
+   each of ours can be unfolded to one; `--short` leaves its 11 tokens. Seconds are wall time from the start of the
    process to its last byte, imports and loading included; peaks are resident memory.
 3. Output is every byte of our site against every byte of their HTML.
 4. What both say of each feature is then compared where it is defined alike: `peers_oracle.py` says how.
@@ -132,12 +133,12 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--model", type=Path, help="the converted model (default: the one in out/cache)")
     parser.add_argument("--sae", type=Path, default=HERE.parent / "demo" / "layer_9_width_4096")
     parser.add_argument("--work", type=Path, default=out / "bench" / "peers", help="emptied first")
-    parser.add_argument("--html-features", type=int, default=256, help="features in one of the peer's HTML files")
+    parser.add_argument("--html-features", type=int, default=64, help="features in one of the peer's HTML files")
     parser.add_argument(
         "--cache", action="store_true", help="let SAEDashboard keep the model's activations on disk between batches"
     )
     parser.add_argument(
-        "--whole", action="store_true", help="let SAEDashboard show whole windows, as we do; its own way is 11 tokens"
+        "--short", action="store_true", help="let SAEDashboard show its own 11 tokens of a window instead of all of it"
     )
     parser.add_argument("--only-ours", action="store_true", help="time our side and no other")
     parser.add_argument("--no-delphi", action="store_true")
@@ -162,10 +163,9 @@ def one(
     job |= {
         "html_features": args.html_features,
         "cache": str(work / "cache") if args.cache else "",
-        "whole": args.whole,
+        "whole": not args.short,
     }
     us = ours(job, work, zipped)
-    print(*table([us]), sep="\n", flush=True)
     if python is None:
         return [us], {}, True
     them = theirs("dashboard", python, job, work, zipped)
@@ -196,10 +196,13 @@ def main() -> int:
     args = arguments()
     python = None if args.only_ours else environment(args.venv.resolve())
     texts, windows = take_windows(args.store, args.model, args.windows)
-    rows, line, fine = [], {}, True
+    rows: list[Row] = []
+    line: dict[str, Any] = {}
+    fine = True
     for features in sorted(args.features):
         more, line, fine = one(args, python, features, texts, windows)
         rows += more
+        print(*table(more), *(f"{key}={value}" for key, value in line.items()), "", sep="\n", flush=True)
     print(*table(rows), sep="\n")
     print(*(f"{key}={value}" for key, value in line.items()))
     return int(not fine)

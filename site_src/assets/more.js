@@ -58,7 +58,6 @@ function appendText(parent, text) {
   kept.split("\n").forEach((line, i) => {
     if (i) {
       const arrow = document.createElement("i");
-      arrow.className = "n";
       arrow.textContent = "↵";
       parent.append(arrow, " ");
     }

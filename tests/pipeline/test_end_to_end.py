@@ -161,6 +161,8 @@ def test_every_feature_has_its_page_and_the_same_record_as_data(tiny):
                 whole = file["tokens"][file["window"].index(window)]
                 assert whole[first + 1 : first + len(tokens)] == tokens[1:]  # the first may be the end of a character
                 assert first <= position < first + len(tokens)
+                row = store.windows.row[window]
+                assert file["document"][file["window"].index(window)] == store.windows.document[row]
         assert record.width == sum(1 for _ in store.features(dictionary))
 
 
