@@ -40,6 +40,8 @@ RecipeArgument = Annotated[Path, typer.Argument(help="The recipe.", metavar="REC
 Out = Annotated[Path | None, typer.Option("--out", help="Folder to build under instead of build/out.")]
 Force = Annotated[bool, typer.Option("--force", help="Run even if nothing has changed.")]
 RECIPE = Path("recipe.toml")
+INTERRUPTED = 130
+"""Exit code that typer makes of Ctrl-C, as shells do."""
 
 
 def main() -> None:
@@ -47,6 +49,12 @@ def main() -> None:
     wait_briefly()
     try:
         app()
+    except SystemExit as end:
+        if end.code == INTERRUPTED:
+            print(
+                "atlas: stopped; what is written down is kept, and the same command goes on from there", file=sys.stderr
+            )
+        raise
     except AtlasError as error:
         _fail(str(error))
     except MemoryError:

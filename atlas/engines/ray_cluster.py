@@ -16,6 +16,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib.util import find_spec
 from typing import Any
 
 from atlas.errors import AtlasError
@@ -48,6 +49,16 @@ class Crew:
         return {"num_gpus": 1, "num_cpus": 1} if self.kind == "cuda" else {"num_cpus": self.threads}
 
 
+def check_installed() -> None:
+    """Make sure that there is Ray, before anything is loaded for it.
+
+    Raises:
+        AtlasError: If it is not installed.
+    """
+    if find_spec("ray") is None:
+        raise AtlasError(WHERE, "ray is not installed", "pip install 'sae-atlas[ray]'")
+
+
 @contextmanager
 def connected(say: Callable[[str], None]) -> Iterator[Any]:
     """The module `ray`, connected to a cluster; what was connected or started here is ended with the block.
@@ -60,10 +71,8 @@ def connected(say: Callable[[str], None]) -> Iterator[Any]:
     """
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # Ray reads both when it is imported
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # GPUs stay visible to who asked for none
-    try:
-        ray = importlib.import_module("ray")
-    except ImportError as error:
-        raise AtlasError(WHERE, "ray is not installed", "pip install 'sae-atlas[ray]'") from error
+    check_installed()
+    ray = importlib.import_module("ray")
     if ray.is_initialized():
         yield ray
         return

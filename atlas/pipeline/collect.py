@@ -9,7 +9,6 @@
 from __future__ import annotations
 
 import hashlib
-import shutil
 from contextlib import ExitStack
 from dataclasses import replace
 
@@ -21,7 +20,7 @@ from atlas.dictionaries.base import Dictionary
 from atlas.engines import Parts, State, Worker, run_local
 from atlas.engines.deposit import Deposit, Keep, Outcome, deposit
 from atlas.engines.ray import run_ray
-from atlas.engines.ray_cluster import Crew
+from atlas.engines.ray_cluster import Crew, check_installed
 from atlas.engines.state import Unfit
 from atlas.errors import AtlasError
 from atlas.model.hooks import layer_of
@@ -30,7 +29,7 @@ from atlas.pipeline.node import make_worker
 from atlas.pipeline.prepare import Prepared, load_model, prepare, read_inputs
 from atlas.pipeline.report import Reporter
 from atlas.records import DictionaryRecord, UnfitRecord
-from atlas.store.atomic import atomic_folder, recover
+from atlas.store.atomic import atomic_folder, finish_removal, recover, remove_folder
 from atlas.store.manifest import FORMAT, CorpusEntry, Manifest, ModelEntry, read_manifest, verify_files
 from atlas.version import __version__
 
@@ -44,10 +43,13 @@ def collect(recipe: Recipe, places: Places, report: Reporter, *, force: bool = F
         AtlasError: For anything foreseeable, before anything is replaced.
     """
     inputs = read_inputs(recipe, places, report)
+    finish_removal(places.work)
     if not force and is_done(places, inputs.digest):
         _relabel(recipe, places)
         report.say(f"{STAGE}: nothing has changed")
         return False
+    if recipe.collect.engine == "ray":
+        check_installed()
     job = prepare(recipe, places, inputs)
     with job.corpus:
         passes = [_pass(recipe, places, job, number, report) for number in range(len(job.plan.shapes))]
@@ -65,7 +67,7 @@ def collect(recipe: Recipe, places: Places, report: Reporter, *, force: bool = F
             _manifest(recipe, job, made).done(STAGE, inputs.digest, **made.files).write(folder)
     for dictionary, outcome in zip(job.dictionaries, made.outcomes, strict=True):
         _tell_unfit(dictionary.id, outcome.unfit, report)
-    shutil.rmtree(places.work, ignore_errors=True)
+    remove_folder(places.work)
     return True
 
 

@@ -73,6 +73,23 @@ def recover(path: Path) -> None:
         shutil.rmtree(old, ignore_errors=True)
 
 
+def remove_folder(path: Path) -> None:
+    """Remove a folder, if it is there; after a kill no part of it is left under its name."""
+    finish_removal(path)
+    if path.exists():
+        path.rename(_gone(path))
+        finish_removal(path)
+
+
+def finish_removal(path: Path) -> None:
+    """Remove what a killed `remove_folder` has left."""
+    shutil.rmtree(_gone(path), ignore_errors=True)
+
+
+def _gone(path: Path) -> Path:
+    return path.with_name(path.name + ".gone")
+
+
 def write_bytes(path: Path, data: bytes) -> None:
     """Write a whole file atomically."""
     with atomic(path) as partial:

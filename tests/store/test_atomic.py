@@ -14,7 +14,15 @@ from pathlib import Path
 import pytest
 
 from atlas.errors import AtlasError
-from atlas.store.atomic import atomic, atomic_folder, file_digest, recover, write_bytes
+from atlas.store.atomic import (
+    atomic,
+    atomic_folder,
+    file_digest,
+    finish_removal,
+    recover,
+    remove_folder,
+    write_bytes,
+)
 
 KILLED = 9
 
@@ -217,3 +225,20 @@ def test_recovering_where_there_is_nothing_to_recover_does_nothing(tmp_path: Pat
 def test_the_digest_is_that_of_the_bytes(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"abc")
     assert file_digest(tmp_path / "file") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+
+
+def test_a_folder_goes_as_a_whole_and_what_a_kill_leaves_goes_later(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = make(tmp_path / "work", "one")
+    with monkeypatch.context() as patch:
+        patch.setattr(shutil, "rmtree", lambda *_, **__: None)  # killed before anything is removed
+        remove_folder(path)
+    assert names(tmp_path) == ["work.gone"]
+    make(path, "two")
+    remove_folder(path)
+    assert names(tmp_path) == []
+    remove_folder(path)
+    make(tmp_path / "work.gone", "three")
+    finish_removal(path)
+    assert names(tmp_path) == []
