@@ -9,7 +9,8 @@ take turns, micro-batch by micro-batch, which of them goes first alternating. Wh
 sums of their times, without the tenth of the turns whose own ratio is highest and the tenth where it is lowest (one
 each of 5 to 19 turns): there the machine was doing something else.
 
-1. `ratio_to_floor`: one dictionary, the demo's 9-res-4k, from empty statistics on.
+1. `ratio_to_floor`: one dictionary, the demo's 9-res-4k, from empty statistics on. Without --quick also two and four
+   at one or two hook points (`SOME`), of 1k to 16k features.
 2. `many_ratio_to_floor`: eight dictionaries of 1k to 16k features at three hook points in one pass.
 3. `extra_dictionary_ratio`: what one more dictionary at a hook point adds, over its own product, for 1k features (and
    4k and 16k without --quick), the worst of them. The forward pass is left out of this, so it takes many more tokens,
@@ -84,6 +85,9 @@ MANY = {  # id: hook point's block, features, folder of build/demo if it is real
     "12-2k": (12, 2048, "layer_12_width_2048"),
     "12-4k": (12, 4096, ""),
 }
+
+
+SOME = (("9-1k", "9-4k"), ("9-1k", "9-4k", "9-16k", "12-2k"))
 
 
 @dataclass
@@ -237,6 +241,8 @@ def main() -> None:
             print(f"one more, {name:<14} {extras[name]}", flush=True)
         one = bench.race(["9-4k"], counts[0])
         print(f"one dictionary           {one}", flush=True)
+        for names in () if given.quick else SOME:
+            print(f"{', '.join(names):<24} {bench.race(list(names), counts[1])}", flush=True)
         many = bench.race(list(MANY), counts[1])
         print(f"eight dictionaries       {many}", flush=True)
     ratios = {
