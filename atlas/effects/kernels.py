@@ -1,8 +1,7 @@
 """Reads a matrix of effects twice and takes everything from it that is kept: ends of the order, moments, histogram.
 
 Sums run in lanes (element i belongs to lane i mod LANES), which are added up in float64 at the end. That keeps them
-exact to about 1e-7, lets the compiler use vector instructions without reordering any addition, and so gives the same
-digits on every processor.
+exact to about 1e-6, and lets the compiler use vector instructions without reordering any addition.
 """
 
 from __future__ import annotations

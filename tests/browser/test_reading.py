@@ -101,6 +101,8 @@ def test_whole_windows_and_back(watched):
     snippets = page.locator("#top ol li p")
     cut = snippets.all_inner_texts()
     value = snippets.first.get_attribute("data-v")
+    peaks = page.locator("#top ol li p b.k")
+    marked = peaks.all_inner_texts()
     button = page.locator("#top").get_by_role("button", name="Whole windows")
     button.click()
     expect(button).to_have_attribute("aria-pressed", "true")
@@ -108,6 +110,7 @@ def test_whole_windows_and_back(watched):
     assert any(len(long) > len(short) for long, short in zip(full, cut, strict=True))
     assert all(short.strip("…").strip()[:20] in long for long, short in zip(full, cut, strict=True))
     assert set(value.split()) <= set(snippets.first.get_attribute("data-v").split())
+    assert peaks.all_inner_texts() == marked, "another token is marked"
     button.click()
     expect(button).to_have_attribute("aria-pressed", "false")
     assert snippets.all_inner_texts() == cut
