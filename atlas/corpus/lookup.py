@@ -10,14 +10,14 @@ import numpy as np
 from atlas.corpus.chunks import Chunk, DocumentRef, frozen
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from numpy.typing import NDArray
 
 
 @dataclass(frozen=True, eq=False)
 class Found:
-    """Windows that were looked up, in the order asked for. Arrays are read-only.
+    """Windows of one chunk that were looked up, ascending. Arrays are read-only.
 
     Attributes:
         windows: int64 [n], their ids.
@@ -46,8 +46,8 @@ class Found:
         return self.ids[self.offsets[place] : self.offsets[place + 1]]
 
 
-def look_up(windows: NDArray[np.int64], firsts: NDArray[np.int64], load: Callable[[int], Chunk]) -> Found:
-    """Find windows.
+def look_up(windows: NDArray[np.int64], firsts: NDArray[np.int64], load: Callable[[int], Chunk]) -> Iterator[Found]:
+    """Find windows, those of one chunk at a time.
 
     Args:
         windows: int64 [n], ids, ascending.
@@ -61,26 +61,20 @@ def look_up(windows: NDArray[np.int64], firsts: NDArray[np.int64], load: Callabl
         msg = f"ids of windows have to be ascending and below {firsts[-1]}"
         raise ValueError(msg)
     chunk_of = np.searchsorted(firsts, windows, side="right") - 1
-    ids, lengths = [np.zeros(0, np.int32)], [np.zeros(1, np.int64)]
-    source, start = [np.zeros(0, np.int16)], [np.zeros(0, np.int32)]
-    refs: list[DocumentRef] = []
-    for number in np.unique(chunk_of).tolist():
-        chunk = load(number)
-        wanted = windows[chunk_of == number]
-        place = wanted - chunk.first
-        ids.append(np.concatenate([chunk.tokens(window) for window in wanted.tolist()]))  # copies: no view is kept
-        lengths.append(np.diff(chunk.offsets)[place])
-        source.append(chunk.source[place])
-        start.append(chunk.start[place])
-        refs += [chunk.documents[d] for d in chunk.document[place].tolist()]
-    documents = sorted(set(refs), key=lambda d: (d.source, d.id))
-    index = {d.id: i for i, d in enumerate(documents)}
+    return (_in_chunk(load(number), windows[chunk_of == number]) for number in np.unique(chunk_of).tolist())
+
+
+def _in_chunk(chunk: Chunk, windows: NDArray[np.int64]) -> Found:
+    place = windows - chunk.first
+    ids = np.concatenate([chunk.tokens(window) for window in windows.tolist()])  # copies: no view is kept
+    lengths = np.diff(chunk.offsets)[place]
+    used, document = np.unique(chunk.document[place], return_inverse=True)
     return Found(
         windows=frozen(windows.astype(np.int64)),
-        ids=frozen(np.concatenate(ids)),
-        offsets=frozen(np.cumsum(np.concatenate(lengths))),
-        document=frozen(np.array([index[d.id] for d in refs], dtype=np.int32)),
-        source=frozen(np.concatenate(source)),
-        start=frozen(np.concatenate(start)),
-        documents=documents,
+        ids=frozen(ids),
+        offsets=frozen(np.concatenate(([0], np.cumsum(lengths)))),
+        document=frozen(document.astype(np.int32)),
+        source=frozen(chunk.source[place]),
+        start=frozen(chunk.start[place]),
+        documents=[chunk.documents[d] for d in used.tolist()],
     )

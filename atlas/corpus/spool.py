@@ -1,7 +1,7 @@
 """The corpus on disk: a file for every chunk, and one that says that it is complete.
 
-    chunk-000000.safetensors ...   a chunk, the position of the reading after it, the digest of the file before
-    end.safetensors                totals, digests of all chunks, where each begins, tokens counted by id
+    chunk-000000.sealed ...   a chunk, the position of the reading after it, the digest of the file before
+    end.sealed                totals, digests of all chunks, where each begins, tokens counted by id
 
 Every file names the key of its corpus and holds a digest of its content (`atlas.store.sealed`), and every
 chunk the digest of the file before it: a chunk that is damaged, in another's place, of another corpus, or
@@ -94,12 +94,12 @@ class Spool:
 
     def path(self, number: int) -> Path:
         """File of a chunk."""
-        return self.folder / f"chunk-{number:06d}.safetensors"
+        return self.folder / f"chunk-{number:06d}.sealed"
 
     @property
     def end_path(self) -> Path:
         """File of the end."""
-        return self.folder / "end.safetensors"
+        return self.folder / "end.sealed"
 
     def save(self, chunk: Chunk, position: str, previous: str) -> Spooled:
         """Write a chunk atomically.
@@ -115,7 +115,7 @@ class Spool:
         arrays = {name: getattr(chunk, name) for name in ARRAYS}
         arrays[HEADING] = np.frombuffer(chunk.heading(), np.uint8)
         header = {"key": self._key, "chunk": str(chunk.number), "previous": previous, "position": position}
-        return Spooled(chunk, position, sealed.save(self.path(chunk.number), arrays, header))
+        return Spooled(chunk, position, sealed.save(self.path(chunk.number), arrays.items(), header))
 
     def load(self, number: int, **expected: str) -> Spooled | None:
         """A chunk; None if there is no whole file of it, or its header has other words than `expected`."""
@@ -152,9 +152,9 @@ class Spool:
             "digests": list(digests),
         }
         arrays = {"firsts": np.array(firsts, np.int64), "counts": counts}
-        sealed.save(self.end_path, arrays, {"key": self._key, "record": orjson.dumps(record).decode()})
+        sealed.save(self.end_path, arrays.items(), {"key": self._key, "record": orjson.dumps(record).decode()})
         kept = {self.end_path, *(self.path(number) for number in range(len(digests)))}
-        for path in self.folder.glob("chunk-*.safetensors*"):  # left by a longer corpus, or by a kill while writing
+        for path in self.folder.glob("chunk-*.sealed*"):  # left by a longer corpus, or by a kill while writing
             if path not in kept:
                 path.unlink(missing_ok=True)
         return self._end(record, arrays)

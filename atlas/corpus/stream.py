@@ -108,8 +108,8 @@ class Corpus:
             raise RuntimeError(msg)
         return self._end
 
-    def lookup(self, windows: NDArray[np.int64]) -> Found:
-        """Some windows of the complete corpus, read one chunk at a time.
+    def lookup(self, windows: NDArray[np.int64]) -> Iterator[Found]:
+        """Some windows of the complete corpus, those of one chunk at a time.
 
         Args:
             windows: int64 [n], ids, ascending.

@@ -3,7 +3,7 @@
 For each dictionary: summarise its accumulators, compute what follows from its weights (logit effects,
 neighbours in every dictionary of the same model width), and write its two tables. Then the shared
 tables: only windows that a snippet shows, their documents, and every token that occurs. One dictionary
-is held at a time.
+is held at a time, and the windows of one chunk of text.
 """
 
 from __future__ import annotations
@@ -16,15 +16,15 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from atlas.corpus import Corpus
+from atlas.corpus import Corpus, DocumentRef, Found
 from atlas.dictionaries.base import Dictionary
 from atlas.effects import LogitTable, logit_effects, nearest
 from atlas.engines.parts import Parts
 from atlas.engines.state import Unfit
 from atlas.model.lm import LanguageModel
-from atlas.stats import Accumulator, Summary, join, summarise
+from atlas.stats import Summary, join, summarise
 from atlas.store.schema import DOCUMENTS, FEATURES, ROWS, SNIPPETS, TOKENS, WINDOWS
-from atlas.store.write import ragged, rectangular, write_table
+from atlas.store.write import ragged, rectangular, write_groups, write_table
 
 
 @dataclass(frozen=True)
@@ -90,9 +90,7 @@ def deposit(
     files: dict[str, str] = {}
     outcomes = []
     for place, dictionary in enumerate(dictionaries):
-        accumulators, unfit = _read(passes, place)
-        summary = join([summarise(a, keep.groups, keep.per_group) for a in accumulators])
-        del accumulators
+        summary, unfit = _summary(passes, place, keep)
         fold = model.final_norm_fold()
         logits = logit_effects(
             dictionary.W_dec, model.unembedding(), fold.scale, centred=fold.centred, k=keep.logits, tick=tick
@@ -111,11 +109,11 @@ def deposit(
     return Deposit(files | _shared(corpus, windows, tokens, pieces, folder), outcomes)
 
 
-def _read(passes: Sequence[Parts], place: int) -> tuple[list[Accumulator], Unfit]:
-    """The accumulators of a dictionary in the order of its features, and what could not be counted."""
-    found = [parts.of_dictionary(place) for parts in passes if parts.shape.blocks[place]]
-    accumulators = {block: a for state in found for (_, block), a in state.accumulators.items()}
-    return [accumulators[block] for block in sorted(accumulators)], found[0].unfit[place]
+def _summary(passes: Sequence[Parts], place: int, keep: Keep) -> tuple[Summary, Unfit]:
+    """The summary of a dictionary, a block of its features at a time, and what could not be counted."""
+    where = {block: parts for parts in passes for block in parts.shape.blocks[place]}
+    made = [summarise(where[b].accumulator(place, b), keep.groups, keep.per_group) for b in sorted(where)]
+    return join(made), where[0].unfit(place)
 
 
 def _features(summary: Summary) -> dict[str, Any]:
@@ -191,25 +189,17 @@ def _snippets(summary: Summary) -> dict[str, Any]:
 def _shared(
     corpus: Corpus, shown: np.ndarray, promoted: np.ndarray, pieces: list[bytes], folder: Path
 ) -> dict[str, str]:
-    found = corpus.lookup(shown)
     counts = np.zeros(len(pieces), np.int64)
     counts[: len(corpus.end.counts)] = corpus.end.counts
     tokens = np.union1d(np.flatnonzero(counts), promoted)
+    documents: dict[DocumentRef, int] = {}  # by row
     return {
-        "windows.parquet": write_table(
-            folder / "windows.parquet",
-            {
-                "window": found.windows,
-                "document": found.document,
-                "source": found.source,
-                "start": found.start,
-                "ids": ragged(found.ids, np.diff(found.offsets), pa.int32()),
-            },
-            WINDOWS,
+        "windows.parquet": write_groups(
+            folder / "windows.parquet", (_windows(found, documents) for found in corpus.lookup(shown)), WINDOWS
         ),
         "documents.parquet": write_table(
             folder / "documents.parquet",
-            {"id": [d.id for d in found.documents], "source": [d.source for d in found.documents]},
+            {"id": [d.id for d in documents], "source": [d.source for d in documents]},
             DOCUMENTS,
         ),
         "tokens.parquet": write_table(
@@ -217,4 +207,16 @@ def _shared(
             {"id": tokens.astype(np.int32), "bytes": [pieces[t] for t in tokens], "count": counts[tokens]},
             TOKENS,
         ),
+    }
+
+
+def _windows(found: Found, documents: dict[DocumentRef, int]) -> dict[str, Any]:
+    """Columns of one chunk's windows; documents that were not seen before get the next rows."""
+    rows = np.array([documents.setdefault(d, len(documents)) for d in found.documents], np.int32)
+    return {
+        "window": found.windows,
+        "document": rows[found.document],
+        "source": found.source,
+        "start": found.start,
+        "ids": ragged(found.ids, np.diff(found.offsets), pa.int32()),
     }

@@ -10,7 +10,8 @@ Bytes, at the peak:
     model       weights that are kept, and the activations of one micro-batch
     dictionary  encoder and decoder in float32 while they are read
     encoding    `ROWS` x tokens of a micro-batch, once
-    state       O(features x (top + sample)), and while it is written, twice a packed copy beside it
+    state       O(features x (top + sample)); one block of features packed while it is written; on a Ray cluster all of
+                them, and once more in the object store
 
 The model of the state's size is a bound in all terms but one: how many tokens of a window a feature fires on. It takes
 `FIRES` for that; `build/bench/memory.py` measures it.
@@ -72,7 +73,7 @@ class Plan:
         operations: Of the whole job.
         fixed: Bytes that every pass needs, apart from its state.
         state: Bytes of the states of each pass.
-        disk: Bytes of the parts and of the corpus on disk, at most.
+        disk: Bytes on disk, at most: the corpus, each pass's state, and one state while it is written.
     """
 
     shapes: tuple[Shape, ...]
@@ -89,19 +90,21 @@ class Plan:
         return self.fixed + max(self.state)
 
 
-def make_plan(size: Size, shape: Shape, memory: int) -> Plan:
+def make_plan(size: Size, shape: Shape, memory: int, *, shipped: bool = False) -> Plan:
     """Split a job into passes that keep a budget.
 
     Args:
         size: What decides the cost.
         shape: All that is to be counted.
         memory: Budget in bytes; 0 for none.
+        shipped: Whether workers send their states to other processes.
 
     Raises:
         AtlasError: If not even one block of features fits.
     """
-    fixed = fixed_bytes(size)
-    cost = {(place, block): block_bytes(shape, place, block) for place, block in shape.places()}
+    written = {where: written_bytes(shape, *where) for where in shape.places()}
+    cost = {where: block_bytes(shape, *where) + (2 * written[where] if shipped else 0) for where in shape.places()}
+    fixed = fixed_bytes(size) + max(written.values())
     room = memory - fixed if memory else sum(cost.values())
     if max(cost.values()) > room:
         need = fixed + max(cost.values())
@@ -120,6 +123,7 @@ def make_plan(size: Size, shape: Shape, memory: int) -> Plan:
     forward = 2 * size.model.parameters + 4 * size.window * size.model.attention * size.model.blocks
     encode = sum(2 * d_in * width for d_in, width in size.encoders)
     state = tuple(sum(cost[where] for where in some) for some in passes)
+    on_disk = [sum(written[where] for where in some) for some in passes]
     return Plan(
         shapes,
         forward,
@@ -127,7 +131,7 @@ def make_plan(size: Size, shape: Shape, memory: int) -> Plan:
         size.tokens * (len(shapes) * forward + encode),
         fixed,
         state,
-        sum(state) + 8 * size.tokens,
+        sum(on_disk) + max(on_disk) + 8 * size.tokens,
     )
 
 
@@ -159,19 +163,30 @@ def fixed_bytes(size: Size) -> int:
 
 
 def block_bytes(shape: Shape, place: int, block: int) -> int:
-    """Bytes of one block's statistics at the peak: what is held, and twice what is written (packed, and as a file)."""
-    features = min(BLOCK, shape.widths[place] - block * BLOCK)
+    """Bytes of one block's statistics as a worker holds them."""
     windows = FIRES * ACTIVATION
     sample = shape.sample * (SPARE * SLOT.itemsize + GROWTH * windows)
     top = shape.top * (REPEATED * (COLUMNS + windows) + PATIENCE * (ROW.itemsize + windows))
-    totals = 8 * (BINS + shape.sources + 3)
-    written = (shape.sample + REPEATED * shape.top) * (COLUMNS + windows) + totals
-    return round(features * (sample + top + totals + 2 * written))
+    return round(_features(shape, place, block) * (sample + top + _totals(shape)))
+
+
+def written_bytes(shape: Shape, place: int, block: int) -> int:
+    """Bytes of the same packed, as they are written and sent."""
+    rows = shape.sample + REPEATED * shape.top
+    return round(_features(shape, place, block) * (rows * (COLUMNS + FIRES * ACTIVATION) + _totals(shape)))
 
 
 def gigabytes(size: float) -> str:
     """Bytes for people."""
     return f"{size / 1e9:.1f} GB"
+
+
+def _features(shape: Shape, place: int, block: int) -> int:
+    return min(BLOCK, shape.widths[place] - block * BLOCK)
+
+
+def _totals(shape: Shape) -> int:
+    return 8 * (BINS + shape.sources + 3)
 
 
 def _only(shape: Shape, some: set[tuple[int, int]]) -> Shape:

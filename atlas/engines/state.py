@@ -7,7 +7,7 @@ state on disk, and a build that was killed goes on with what no state covers.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -43,9 +43,9 @@ class Shape:
         """All blocks of all dictionaries."""
         return Shape(tuple(widths), tuple(tuple(range(-(-w // BLOCK))) for w in widths), sources, top, sample)
 
-    def only(self, place: int) -> Shape:
-        """The same without the other dictionaries."""
-        return replace(self, blocks=tuple(blocks if p == place else () for p, blocks in enumerate(self.blocks)))
+    def none(self) -> Shape:
+        """The same without any block: what is known beside the accumulators."""
+        return replace(self, blocks=tuple(() for _ in self.blocks))
 
     def places(self) -> Iterable[tuple[int, int]]:
         """(dictionary's place, block) of every accumulator."""
@@ -96,6 +96,16 @@ class State:
         Raises:
             ValueError: If both have seen a micro-batch, or they read different text.
         """
+        self.merge_head(other)
+        for where, accumulator in self.accumulators.items():
+            accumulator.merge(other.accumulators[where])
+
+    def merge_head(self, other: State) -> None:
+        """The same without the accumulators, which have to be added, each once, before the state is of any use.
+
+        Raises:
+            ValueError: As `merge`; nothing is changed then.
+        """
         if not self.covered.isdisjoint(other.covered):
             msg = f"micro-batch {min(self.covered & other.covered)} is in both states"
             raise ValueError(msg)
@@ -105,25 +115,24 @@ class State:
                 raise ValueError(msg)
         self.covered |= other.covered
         self.chunks |= other.chunks
-        for where, accumulator in self.accumulators.items():
-            accumulator.merge(other.accumulators[where])
         for mine, theirs in zip(self.unfit, other.unfit, strict=True):
             mine.add(theirs.first, theirs.positions, theirs.windows)
 
     def arrays(self) -> Arrays:
         """All of it as named arrays, equal for equal sets of micro-batches."""
-        out = {
-            f"{place}/{block}/{name}": value
-            for (place, block), accumulator in self.accumulators.items()
-            for name, value in accumulator.arrays().items()
-        }
+        return dict(self.items())
+
+    def items(self) -> Iterator[tuple[str, np.ndarray]]:
+        """The same one after the other; a block's are made when it is their turn."""
+        for (place, block), accumulator in self.accumulators.items():
+            for name, value in accumulator.arrays().items():
+                yield f"{place}/{block}/{name}", value
         for place, unfit in enumerate(self.unfit):
-            out[f"{place}/unfit"] = np.array([unfit.positions, unfit.windows, *unfit.first], np.int64)
-        out["covered"] = np.array(sorted(self.covered), np.int64)
-        out["chunks"] = np.array(sorted(self.chunks), np.int64)
+            yield f"{place}/unfit", np.array([unfit.positions, unfit.windows, *unfit.first], np.int64)
+        yield "covered", np.array(sorted(self.covered), np.int64)
+        yield "chunks", np.array(sorted(self.chunks), np.int64)
         digests = "".join(self.chunks[number] for number in sorted(self.chunks))
-        out["chunk_digests"] = np.frombuffer(digests.encode("ascii"), np.uint8)
-        return out
+        yield "chunk_digests", np.frombuffer(digests.encode("ascii"), np.uint8)
 
     @staticmethod
     def restored(shape: Shape, arrays: Arrays) -> State:
@@ -145,3 +154,8 @@ class State:
         size = len(digests) // max(1, len(numbers))
         state.chunks = {number: digests[i * size : (i + 1) * size] for i, number in enumerate(numbers)}
         return state
+
+
+def is_head(name: str) -> bool:
+    """Whether an array of this name is no part of an accumulator."""
+    return name.count("/") < 2  # noqa: PLR2004 (place/block/name)

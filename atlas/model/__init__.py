@@ -7,7 +7,7 @@ them; `blocks` drops and compiles blocks, `norm` folds the final norm, `heap` sp
 """
 
 from atlas.model.fetch import FetchedModel, fetch_model
-from atlas.model.heap import keep_freed_memory
+from atlas.model.heap import give_back_freed_memory, keep_freed_memory
 from atlas.model.hooks import HookPoint, layer_of
 from atlas.model.inputs import pad
 from atlas.model.lm import LanguageModel, pick_device
@@ -19,6 +19,7 @@ __all__ = [
     "HookPoint",
     "LanguageModel",
     "fetch_model",
+    "give_back_freed_memory",
     "keep_freed_memory",
     "layer_of",
     "pad",

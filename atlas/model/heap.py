@@ -66,6 +66,22 @@ def keep_freed_memory() -> bool:
     return True
 
 
+def give_back_freed_memory() -> bool:
+    """Return to the kernel what is freed and not used by now: between two stages whose tensors have other sizes.
+
+    Returns:
+        Whether anything was returned.
+    """
+    if not _is_glibc():
+        return False
+    try:
+        trim = ctypes.CDLL(None).malloc_trim
+    except (AttributeError, OSError):
+        return False
+    trim.argtypes, trim.restype = (ctypes.c_size_t,), ctypes.c_int
+    return bool(trim(0))
+
+
 def _is_glibc() -> bool:
     """Whether this process runs on glibc; musl has no such name, other systems not even `confstr`."""
     try:

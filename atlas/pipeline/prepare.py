@@ -108,7 +108,7 @@ def prepare(recipe: Recipe, places: Places, inputs: Inputs) -> Prepared:
     batch = settings.batch or choose_batch(size, memory or MEMORY, MOST_WINDOWS[devices[0].type])
     size = replace(size, batch=batch)
     shape = Shape.whole([d.width for d in inputs.dictionaries], len(recipe.corpus.part), settings.top, settings.sample)
-    plan = make_plan(size, shape, memory)
+    plan = make_plan(size, shape, memory, shipped=settings.engine == "ray")
     key = corpus_key(recipe, model.tokenizer)
     corpus = open_corpus(recipe, model.tokenizer, places.cache, places.work / "corpus", key, batch)
     run = digest(inputs.digest, key, str(batch), devices[0].type, str(torch.get_num_threads()))

@@ -1,54 +1,70 @@
-"""Arrays in a file that says whose it is and whether it is whole.
+"""Arrays in a file that says whose it is and whether it is whole, written and read one array at a time.
 
-A safetensors file whose header names what it belongs to and holds a digest of everything in it, names
-and types included. A file that is truncated, damaged, of another format or of another owner is not read.
+Layout, all numbers little-endian:
+
+    the bytes of each array, one after the other
+    footer      JSON: {"header": words, "arrays": {name: [dtype, shape, first byte, SHA-256 of its bytes]}}
+    32 bytes    SHA-256 of the footer, which in hexadecimal is the file's seal
+    8 bytes     length of the footer
+
+So every bit of the file is under a digest, and an array is checked when it is read, without the others. Why no
+library's format: a checkpoint is as large as the statistics that it is made of, and is made a block of features at a
+time. safetensors has its header in front and wants all arrays at once, as `numpy.savez` does.
 """
 
 from __future__ import annotations
 
 import hashlib
-from typing import TYPE_CHECKING, Any
+from math import prod
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 import orjson
-from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save as as_bytes
 
-from atlas.store.atomic import write_bytes
+from atlas.store.atomic import atomic
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
     from pathlib import Path
 
     from numpy.typing import NDArray
 
-HEADER, SEAL = "header", "digest"
+    Found = tuple[dict[str, NDArray[Any]], dict[str, str]]
+
+SEAL = "digest"
+"""The word of a header that is the file's seal."""
+
+_DIGEST, _LENGTH = 32, 8
 
 
-def save(path: Path, arrays: Mapping[str, NDArray[Any]], header: Mapping[str, str]) -> str:
+def save(path: Path, arrays: Iterable[tuple[str, NDArray[Any]]], header: Mapping[str, str]) -> str:
     """Write the file atomically.
 
     Args:
         path: Where.
-        arrays: Arrays by name.
+        arrays: Names and arrays; each array is let go of when it is written.
         header: Words to keep with them.
 
     Returns:
-        SHA-256 of arrays and header, in hexadecimal.
+        The seal: SHA-256 over arrays and header, in hexadecimal.
 
     Raises:
         AtlasError: If the file cannot be written.
     """
-    whole = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
-    seal = _seal(whole, header)
-    # as bytes, not by save_file: its error for a full disk is not an OSError
-    # as one word, since safetensors writes several in an order that changes from run to run
-    words = orjson.dumps({**header, SEAL: seal}, option=orjson.OPT_SORT_KEYS).decode()
-    write_bytes(path, as_bytes(whole, {HEADER: words}))
-    return seal
+    entries: dict[str, tuple[str, tuple[int, ...], int, str]] = {}
+    with atomic(path) as partial, partial.open("wb") as file:
+        for name, array in arrays:
+            data = np.ascontiguousarray(array)
+            data = data.astype(data.dtype.newbyteorder("<"), copy=False)
+            entries[name] = (data.dtype.str, data.shape, file.tell(), hashlib.sha256(data.data).hexdigest())
+            file.write(data.data)
+        footer = orjson.dumps({"arrays": entries, "header": dict(header)}, option=orjson.OPT_SORT_KEYS)
+        seal = hashlib.sha256(footer)
+        file.write(footer + seal.digest() + len(footer).to_bytes(_LENGTH, "little"))
+    return seal.hexdigest()
 
 
-def load(path: Path, **expected: str) -> tuple[dict[str, NDArray[Any]], dict[str, str]] | None:
+def load(path: Path, **expected: str) -> Found | None:
     """Read the file.
 
     Args:
@@ -56,36 +72,55 @@ def load(path: Path, **expected: str) -> tuple[dict[str, NDArray[Any]], dict[str
         **expected: Words that the header has to hold.
 
     Returns:
-        Arrays and header, the digest among its words; None if the file is not there, not whole or another's.
+        Arrays and header, the seal among its words; None if the file is not there, not whole or another's.
     """
-    found = peek(path, lambda _name: True)
-    if found is None or any(found[1].get(word) != value for word, value in expected.items()):
-        return None
-    arrays, header = found
-    words = {word: value for word, value in header.items() if word != SEAL}
-    return found if _seal(arrays, words) == header.get(SEAL) else None
+    return peek(path, lambda _name: True, **expected)
 
 
-def peek(path: Path, wanted: Callable[[str], bool]) -> tuple[dict[str, NDArray[Any]], dict[str, str]] | None:
-    """Some arrays, by name, and the header, as they are there: the digest is not looked at.
-
-    Returns:
-        None if the file is not there or not of the format.
-    """
+def peek(path: Path, wanted: Callable[[str], bool], **expected: str) -> Found | None:
+    """Some arrays, by name, and the header; as `load`, but the other arrays are not read, and may be damaged."""
     try:
-        with safe_open(path, framework="numpy") as file:
-            header: dict[str, str] = orjson.loads((file.metadata() or {}).get(HEADER, "{}"))
-            return {name: file.get_tensor(name) for name in file.keys() if wanted(name)}, header  # noqa: SIM118 (not a dict)
-    except (SafetensorError, OSError, ValueError, TypeError):
+        with path.open("rb") as file:
+            entries, header = _footer(file)
+            if any(header.get(word) != value for word, value in expected.items()):
+                return None
+            return {name: _array(file, entry) for name, entry in entries.items() if wanted(name)}, header
+    except (OSError, ValueError, TypeError, KeyError, AttributeError):
         return None
 
 
-def _seal(arrays: Mapping[str, NDArray[Any]], header: Mapping[str, str]) -> str:
-    digest = hashlib.sha256()
-    for word in sorted(header):
-        digest.update(f"{word} {len(header[word])} {header[word]}\n".encode())
-    for name in sorted(arrays):
-        array = arrays[name]
-        digest.update(f"{name} {array.dtype.str} {array.shape}\n".encode())
-        digest.update(np.ascontiguousarray(array).data)
-    return digest.hexdigest()
+def is_whole(path: Path, **expected: str) -> bool:
+    """Whether `load` would read the file, with no more than one array in memory."""
+    try:
+        with path.open("rb") as file:
+            entries, header = _footer(file)
+            for entry in entries.values():
+                _array(file, entry)
+            return all(header.get(word) == value for word, value in expected.items())
+    except (OSError, ValueError, TypeError, KeyError, AttributeError):
+        return False
+
+
+def _footer(file: BinaryIO) -> tuple[dict[str, Any], dict[str, str]]:
+    end = file.seek(0, 2)
+    file.seek(max(0, end - _DIGEST - _LENGTH))
+    tail = file.read()
+    start = end - _DIGEST - _LENGTH - int.from_bytes(tail[_DIGEST:], "little")
+    file.seek(start)  # ValueError if that is before the file
+    footer = file.read(end - start)[: -_DIGEST - _LENGTH]
+    seal = hashlib.sha256(footer)
+    if seal.digest() != tail[:_DIGEST]:
+        msg = "the footer has another digest"
+        raise ValueError(msg)
+    read = orjson.loads(footer)
+    return read["arrays"], {**read["header"], SEAL: seal.hexdigest()}
+
+
+def _array(file: BinaryIO, entry: tuple[str, list[int], int, str]) -> NDArray[Any]:
+    kind, shape, start, digest = entry
+    file.seek(start)
+    found = np.fromfile(file, np.dtype(kind), prod(shape))
+    if hashlib.sha256(found.data).hexdigest() != digest:
+        msg = "an array has another digest"
+        raise ValueError(msg)
+    return found.reshape(shape)

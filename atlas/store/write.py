@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -24,11 +25,34 @@ def write_table(path: Path, columns: dict[str, Any], schema: pa.Schema, cuts: li
     Raises:
         AtlasError: If the file cannot be written.
     """
-    table = pa.table({field.name: pa.array(columns[field.name], field.type) for field in schema}, schema=schema)
+    table = _table(columns, schema)
+    parts = zip([0, *(cuts or [])], [*(cuts or []), len(table)], strict=True)
+    return _write(path, (table.slice(low, high - low) for low, high in parts), schema)
+
+
+def write_groups(path: Path, groups: Iterable[dict[str, Any]], schema: pa.Schema) -> str:
+    """Write a table of which one row group is in memory at a time; returns the digest of its file.
+
+    Args:
+        path: Where to.
+        groups: Columns of each row group, as `write_table` takes them.
+        schema: From `atlas.store.schema`.
+
+    Raises:
+        AtlasError: If the file cannot be written.
+    """
+    return _write(path, (_table(columns, schema) for columns in groups), schema)
+
+
+def _write(path: Path, groups: Iterable[pa.Table], schema: pa.Schema) -> str:
     with atomic(path) as partial, pq.ParquetWriter(partial, schema, compression="zstd") as writer:
-        for low, high in zip([0, *(cuts or [])], [*(cuts or []), len(table)], strict=True):
-            writer.write_table(table.slice(low, high - low), row_group_size=max(1, high - low))
+        for group in groups:
+            writer.write_table(group, row_group_size=max(1, len(group)))
     return file_digest(path)
+
+
+def _table(columns: dict[str, Any], schema: pa.Schema) -> pa.Table:
+    return pa.table({field.name: pa.array(columns[field.name], field.type) for field in schema}, schema=schema)
 
 
 def ragged(values: np.ndarray, length: np.ndarray, kind: pa.DataType) -> pa.ListArray:

@@ -18,7 +18,7 @@ import sys
 import tempfile
 import threading
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -41,6 +41,7 @@ from atlas import cli
 from atlas.engines import Worker
 from atlas.model.lm import LanguageModel
 from atlas.stats import Accumulator
+from atlas.store import sealed
 
 LAZY = (AutoModelForCausalLM, AutoTokenizer, Gemma3ForCausalLM, PreTrainedTokenizerFast)
 """Imported here so that no fork has to."""
@@ -54,6 +55,7 @@ WRITES: Points = (
     (Path, "replace"),
     (Path, "unlink"),
     (Path, "write_bytes"),
+    (sealed, "save"),
     (pq.ParquetWriter, "write_table"),
     (shutil, "rmtree"),
 )
@@ -135,12 +137,21 @@ def _half(name: str, call: Callable[..., Any], given: tuple[Any, ...]) -> None:
     if name == "write_bytes":
         path, data = given
         call(path, data[: len(data) // 2])
+    elif name == "save":
+        path, arrays, header = given
+        call(path, _interrupted(list(arrays)), header)
     elif name == "rmtree":
         files = [p for p in sorted(Path(given[0]).rglob("*")) if p.is_file()]
         for path in files[::2]:
             os.unlink(path)  # noqa: PTH108 (Path.unlink is watched)
     elif name in {"write_table", "read"}:
         call(*given)
+
+
+def _interrupted(arrays: list[Any]) -> Iterator[Any]:
+    """Half of the arrays, then a kill."""
+    yield from arrays[: len(arrays) // 2]
+    die()
 
 
 def _at_call(number: int, owner: Any, name: str, what: Callable[[], object]) -> None:

@@ -23,44 +23,44 @@ def spooled(corpus, gpt, tmp_path):
 
 
 def truncate(folder):
-    path = folder / "chunk-000002.safetensors"
+    path = folder / "chunk-000002.sealed"
     path.write_bytes(path.read_bytes()[:-7])
 
 
 def flip(folder):
-    path = folder / "chunk-000002.safetensors"
+    path = folder / "chunk-000002.sealed"
     data = bytearray(path.read_bytes())
     data[-100] ^= 4
     path.write_bytes(data)
 
 
 def swap(folder):
-    one, two = folder / "chunk-000001.safetensors", folder / "chunk-000002.safetensors"
+    one, two = folder / "chunk-000001.sealed", folder / "chunk-000002.sealed"
     one.rename(folder / "x")
     two.rename(one)
     (folder / "x").rename(two)
 
 
 def empty(folder):
-    (folder / "chunk-000000.safetensors").write_bytes(b"")
+    (folder / "chunk-000000.sealed").write_bytes(b"")
 
 
 def lose(folder):
-    (folder / "chunk-000001.safetensors").unlink()
+    (folder / "chunk-000001.sealed").unlink()
 
 
 def end_lost(folder):
-    (folder / "end.safetensors").unlink()
+    (folder / "end.sealed").unlink()
 
 
 def end_cut(folder):
-    path = folder / "end.safetensors"
+    path = folder / "end.sealed"
     path.write_bytes(path.read_bytes()[:100])
 
 
 def partial(folder):
     lose(folder)
-    (folder / "chunk-000001.safetensors.partial").write_bytes(b"killed here")
+    (folder / "chunk-000001.sealed.partial").write_bytes(b"killed here")
     end_lost(folder)
 
 
@@ -90,7 +90,7 @@ def test_only_what_is_damaged_is_made_again(spooled, gpt, monkeypatch):
     )
     flip(folder / "spool")
     lose(folder / "spool")
-    (folder / "spool" / "chunk-000005.safetensors").write_bytes(b"x")
+    (folder / "spool" / "chunk-000005.sealed").write_bytes(b"x")
     read(recipe, gpt, folder)
     assert made == [1, 2, 5]
     assert len(chunks) > 6
@@ -99,9 +99,9 @@ def test_only_what_is_damaged_is_made_again(spooled, gpt, monkeypatch):
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60, deadline=None)
 @given(st.data())
 def test_any_flipped_bit_or_cut_is_found_or_harmless(tmp_path, data):
-    path = tmp_path / "x.safetensors"
+    path = tmp_path / "x.sealed"
     arrays = {"a": np.arange(20, dtype=np.int32), "b": np.zeros(0, np.int64)}
-    sealed.save(path, arrays, {"key": "k", "word": "wörd\n"})
+    sealed.save(path, arrays.items(), {"key": "k", "word": "wörd\n"})
     whole = bytearray(path.read_bytes())
     if data.draw(st.booleans()):
         whole[data.draw(st.integers(0, len(whole) - 1))] ^= 1 << data.draw(st.integers(0, 7))
@@ -117,8 +117,8 @@ def test_any_flipped_bit_or_cut_is_found_or_harmless(tmp_path, data):
 
 
 def test_a_file_of_another_is_not_read(tmp_path):
-    path = tmp_path / "x.safetensors"
-    sealed.save(path, {"a": np.ones(3)}, {"key": "k"})
+    path = tmp_path / "x.sealed"
+    sealed.save(path, {"a": np.ones(3)}.items(), {"key": "k"})
     assert sealed.load(path, key="k") is not None
     assert sealed.load(path, key="other") is None
     assert sealed.load(path, key="k", chunk="0") is None
@@ -147,17 +147,18 @@ def test_windows_are_found_again(spooled, gpt, data):
     whole = windows(chunks)
     wanted = sorted(data.draw(st.sets(st.integers(0, end.windows - 1), max_size=30)))
     with open_corpus(recipe, gpt, folder / "cache", folder / "spool", "k", BATCH) as corpus:
-        found = corpus.lookup(np.array(wanted, np.int64))
-    assert found.windows.tolist() == wanted
-    assert len(found) == len(found.document) == len(found.source) == len(wanted)
+        parts = list(corpus.lookup(np.array(wanted, np.int64)))
+    assert [w for found in parts for w in found.windows.tolist()] == wanted
+    assert len(parts) == len({place for place, chunk in enumerate(chunks) if set(wanted) & set(chunk.windows)})
+    places = ((found, i, d) for found in parts for i, d in enumerate(found.document))
     assert [
-        (found.documents[d].id, s, tuple(found.tokens(i).tolist()))
-        for i, (d, s) in enumerate(zip(found.document, found.start.tolist(), strict=True))
+        (found.documents[d].id, int(found.start[i]), tuple(found.tokens(i).tolist())) for found, i, d in places
     ] == [whole[w] for w in wanted]
-    assert [found.documents[d].source for d in found.document] == found.source.tolist()
-    assert [(d.source, d.id) for d in found.documents] == sorted({(d.source, d.id) for d in found.documents})
-    assert set(found.document.tolist()) == set(range(len(found.documents)))
-    assert (found.ids.dtype, found.offsets.dtype, found.document.dtype) == (np.int32, np.int64, np.int32)
+    for found in parts:
+        assert len(found) == len(found.document) == len(found.source) == len(found.start)
+        assert [found.documents[d].source for d in found.document] == found.source.tolist()
+        assert set(found.document.tolist()) == set(range(len(found.documents)))
+        assert (found.ids.dtype, found.offsets.dtype, found.document.dtype) == (np.int32, np.int64, np.int32)
 
 
 def test_a_lookup_reads_each_chunk_once_and_no_other(spooled, gpt, monkeypatch):
@@ -166,8 +167,8 @@ def test_a_lookup_reads_each_chunk_once_and_no_other(spooled, gpt, monkeypatch):
     with open_corpus(recipe, gpt, folder / "cache", folder / "spool", "k", BATCH) as corpus:
         inner = corpus._spool.load
         monkeypatch.setattr(corpus._spool, "load", lambda number: seen.append(number) or inner(number))
-        corpus.lookup(np.array([chunks[1].first, chunks[1].first + 1, chunks[4].first]))
-    assert seen == [1, 4]
+        found = corpus.lookup(np.array([chunks[1].first, chunks[1].first + 1, chunks[4].first]))
+        assert [(len(part), list(seen)) for part in found] == [(2, [1]), (1, [1, 4])]
 
 
 def test_a_lookup_mends_what_is_damaged_or_says_that_it_cannot(spooled, gpt):
@@ -175,13 +176,13 @@ def test_a_lookup_mends_what_is_damaged_or_says_that_it_cannot(spooled, gpt):
     wanted = np.array([chunks[2].first])
     with open_corpus(recipe, gpt, folder / "cache", folder / "spool", "k", BATCH) as corpus:
         flip(folder / "spool")
-        assert corpus.lookup(wanted).tokens(0).tolist() == chunks[2].tokens(wanted[0]).tolist()
+        assert next(corpus.lookup(wanted)).tokens(0).tolist() == chunks[2].tokens(wanted[0]).tolist()
         assert corpus.end.chunks == len(chunks)
         flip(folder / "spool")
         for path in folder.glob("*.txt"):
             path.write_text("the dog " * 400)
-        with pytest.raises(AtlasError, match=r"chunk-000002\.safetensors: was damaged, and its text has changed"):
-            corpus.lookup(wanted)
+        with pytest.raises(AtlasError, match=r"chunk-000002\.sealed: was damaged, and its text has changed"):
+            list(corpus.lookup(wanted))
 
 
 def test_wrong_lookups_are_refused(spooled, gpt):
@@ -190,7 +191,7 @@ def test_wrong_lookups_are_refused(spooled, gpt):
         for wrong in ([2, 1], [-1, 0], [0, end.windows]):
             with pytest.raises(ValueError, match=f"ascending and below {end.windows}"):
                 corpus.lookup(np.array(wrong))
-        assert len(corpus.lookup(np.zeros(0, np.int64))) == 0
+        assert list(corpus.lookup(np.zeros(0, np.int64))) == []
     with open_corpus(recipe, gpt, folder / "cache", folder / "none", "k", BATCH) as corpus, pytest.raises(RuntimeError):
         corpus.lookup(np.zeros(1, np.int64))
 

@@ -115,7 +115,7 @@ def test_leaving_early_ends_the_thread_and_leaves_a_valid_part(opened, corpus, g
                 break
     assert threads() == []
     found = names(tmp_path / "spool")
-    assert found == [f"chunk-{n:06d}.safetensors" for n in range(len(found))]
+    assert found == [f"chunk-{n:06d}.sealed" for n in range(len(found))]
     assert len(found) >= 3
     with opened() as rest:
         assert digests(rest) == list(read(corpus(tokens=3000), gpt, tmp_path / "whole")[1].digests)
@@ -201,7 +201,7 @@ def test_another_key_batch_or_budget_is_another_corpus(opened, corpus, gpt, tmp_
     with open_corpus(corpus(tokens=400), gpt, tmp_path, tmp_path / "spool", "k", BATCH) as shorter:
         chunks = list(shorter)
         assert shorter.end.digest != end.digest
-    expected = [*(f"chunk-{c.number:06d}.safetensors" for c in chunks), "end.safetensors"]
+    expected = [*(f"chunk-{c.number:06d}.sealed" for c in chunks), "end.sealed"]
     assert names(tmp_path / "spool") == expected  # the longer corpus's other chunks went
 
 

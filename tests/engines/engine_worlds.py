@@ -228,7 +228,7 @@ def no_tick(_amount: int, _found: bool) -> None:
     """Nobody looks at the progress."""
 
 
-FIRST, SECOND = "part-0000.safetensors", "part-0001.safetensors"
+FIRST, SECOND = "part-0000.sealed", "part-0001.sealed"
 
 
 def halves(world: World) -> list[State]:

@@ -8,6 +8,8 @@ import random
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+import orjson
 import pytest
 from engine_worlds import (
     FIRST,
@@ -22,11 +24,9 @@ from engine_worlds import (
     one_pass,
     small_blocks,
 )
-from safetensors import safe_open
 
 from atlas.engines import Parts, State, run_local
 from atlas.errors import AtlasError
-from atlas.store import sealed
 
 RUN = "digest of a pass"
 DAMAGED, FOREIGN = "is damaged or was not finished", "belongs to another pass"
@@ -86,17 +86,19 @@ def test_an_empty_or_missing_folder_is_an_empty_state(world, tmp_path):
 
 
 def regions(path: Path) -> dict[str, tuple[int, int]]:
-    """Where the header and each array lie in a file."""
-    size = int.from_bytes(path.read_bytes()[:8], "little")
-    found, at = {"length": (0, 8), "header": (8, 8 + size)}, 8 + size
-    with safe_open(path, framework="numpy") as file:
-        for name in file.offset_keys():
-            array = file.get_tensor(name)
-            if array.nbytes:
-                found[name] = (at, at + array.nbytes)
-            at += array.nbytes
-    assert at == path.stat().st_size
-    return found
+    """Where the arrays, the footer, its digest and its length lie in a file."""
+    data = path.read_bytes()
+    end = len(data) - 40
+    start = end - int.from_bytes(data[-8:], "little")
+    found, at = {}, 0
+    entries = orjson.loads(data[start:end])["arrays"]
+    for name, (kind, shape, first, _) in sorted(entries.items(), key=lambda entry: entry[1][2]):
+        assert first == at
+        at += int(np.prod(shape)) * np.dtype(kind).itemsize
+        if at > first:
+            found[name] = (first, at)
+    assert at == start
+    return found | {"footer": (start, end), "digest": (end, end + 32), "length": (end + 32, end + 40)}
 
 
 def test_a_file_cut_off_anywhere_is_refused_by_name(world, folder, states):
@@ -121,7 +123,7 @@ def test_a_single_bit_that_flips_anywhere_is_found(world, folder, states):
     assert {"covered", "chunks", "chunk_digests", "0/unfit", "0/0/histogram_n", "2/1/top_act"} <= spans.keys()
     places = [p for low, high in spans.values() for p in {low, high - 1, chance.randrange(low, high)}]
     named = data.index(SECOND.encode())
-    places += [named, *chance.sample(range(*spans["header"]), 50), *chance.sample(range(len(data)), 50)]
+    places += [named, *chance.sample(range(*spans["footer"]), 50), *chance.sample(range(len(data)), 50)]
     for place in places:
         flipped = bytearray(data)
         flipped[place] ^= 1 << chance.randrange(8)
@@ -143,7 +145,7 @@ def test_a_damaged_file_does_not_cost_the_whole_one_that_it_claims_to_cover(worl
         total.merge(state)
     folder.write(0, total)
     data = bytearray(folder.path(0).read_bytes())
-    data[-1] ^= 1
+    data[0] ^= 1
     folder.path(0).write_bytes(data)
     assert finish(world, folder) == ([f"{FIRST} {OTHER}"], states[1].covered)
 
@@ -219,12 +221,14 @@ def test_what_is_no_part_at_all_is_refused(world, folder):
 
 
 def test_a_file_that_cannot_be_read_is_refused(world, folder, states, monkeypatch):
-    def broken(path: Path, framework: str) -> object:
+    opened = Path.open
+
+    def broken(path: Path, *given: str) -> object:
         if path.name == SECOND:
             raise OSError(errno.EIO, os.strerror(errno.EIO))
-        return safe_open(path, framework=framework)
+        return opened(path, *given)
 
-    monkeypatch.setattr(sealed, "safe_open", broken)
+    monkeypatch.setattr(Path, "open", broken)
     assert finish(world, folder) == ([f"{SECOND} {DAMAGED}"], states[0].covered)
 
 
@@ -254,14 +258,25 @@ def test_a_kill_between_writing_a_sum_and_removing_its_parts_counts_nothing_twic
     assert finish(world, folder) == ([f"{SECOND} {TWICE}"], states[0].covered | states[1].covered)
 
 
-def test_the_finished_pass_is_one_file_of_which_a_dictionary_is_read_alone(world, folder, whole):
+def test_the_finished_pass_is_one_file_of_which_a_block_is_read_alone(world, folder, whole):
     finish(world, folder)
     assert names(folder) == [FIRST]
-    own = folder.of_dictionary(1)
-    expected = {name: value for name, value in whole.items() if name.startswith("1/")}
-    assert {name: value for name, value in exactly(own.arrays()).items() if name.startswith("1/")} == expected
+    for place, block in world.shape.places():
+        own = folder.accumulator(place, block)
+        prefix = f"{place}/{block}/"
+        expected = {name.removeprefix(prefix): value for name, value in whole.items() if name.startswith(prefix)}
+        assert exactly(own.arrays()) == expected
+    assert folder.unfit(1) == one_pass(world).unfit[1]
+    data = bytearray(folder.path(0).read_bytes())
+    data[regions(folder.path(0))["1/0/top_act"][0]] ^= 1
+    folder.path(0).write_bytes(data)
+    folder.accumulator(0, 0)
+    with pytest.raises(AtlasError, match=rf"{FIRST}: is gone or damaged; run `atlas collect` again"):
+        folder.accumulator(1, 0)
 
 
 def test_a_finished_pass_that_is_gone_is_one_line(world, tmp_path):
-    with pytest.raises(AtlasError, match=rf"{FIRST}: is gone or damaged; run `atlas collect` again"):
-        Parts(tmp_path, RUN, world.shape).of_dictionary(0)
+    parts = Parts(tmp_path, RUN, world.shape)
+    for read in (lambda: parts.accumulator(0, 0), lambda: parts.unfit(0)):
+        with pytest.raises(AtlasError, match=rf"{FIRST}: is gone or damaged; run `atlas collect` again"):
+            read()

@@ -5,15 +5,17 @@ from __future__ import annotations
 import errno
 import os
 import resource
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 from engine_worlds import FIRST, SECOND, finish, halves, make_world, names, no_tick, small_blocks
 
 from atlas.engines import Parts, State, run_local
 from atlas.errors import AtlasError
+from atlas.store import sealed
 
 
 @pytest.fixture(autouse=True)
@@ -53,17 +55,19 @@ def test_a_disk_that_fills_up_leaves_the_last_part_as_it_was(tmp_path):
 def test_a_disk_that_fills_up_in_the_pass_ends_it_and_what_was_written_is_gone_on_from(tmp_path, monkeypatch):
     world = make_world(0)
     found = Parts(tmp_path / "pass-0", "run", world.shape)
-    write = Path.write_bytes
+    save = sealed.save
     calls = iter(range(100))
 
-    def full(path: Path, data: bytes) -> int:
-        if next(calls) < 3:
-            return write(path, data)
-        write(path, data[:1000])
+    def on_a_disk_that_fills_up(path: Path, arrays: Iterable[Any], header: Any) -> str:
+        """Three files fit, and a part of the fourth."""
+        return save(path, arrays if next(calls) < 3 else some(arrays), header)
+
+    def some(arrays: Iterable[Any]) -> Iterator[Any]:
+        yield from list(arrays)[:10]
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     with monkeypatch.context() as patch:
-        patch.setattr(Path, "write_bytes", full)
+        patch.setattr(sealed, "save", on_a_disk_that_fills_up)
         with world.worker() as worker, pytest.raises(AtlasError, match="No space left on device"):
             run_local([worker], world.chunks, found, 1e-9, no_tick)
     assert names(found) == [FIRST]

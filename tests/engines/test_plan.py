@@ -11,19 +11,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from atlas.engines import Shape
-from atlas.engines.plan import Size, activation_bytes, block_bytes, choose_batch, fixed_bytes, make_plan
+from atlas.engines.plan import Size, activation_bytes, block_bytes, choose_batch, fixed_bytes, make_plan, written_bytes
 from atlas.errors import AtlasError
 from atlas.model.footprint import Footprint
 
 MODEL = Footprint(parameters=1000, weights=4000, blocks=2, attention=10, hidden=40, itemsize=4)
 SIZE = Size(MODEL, hooks=2, encoders=((10, 1300), (10, 600)), tokens=5000, window=32, batch=4)
 SHAPE = Shape.whole([1300, 600], 3, 20, 128)
+LEAST = fixed_bytes(SIZE) + max(written_bytes(SHAPE, *where) for where in SHAPE.places())
+"""What every pass needs."""
 
 
 @given(st.integers(1, 400))
 def test_every_block_is_counted_in_one_pass_and_no_pass_is_above_the_budget(megabytes: int) -> None:
     memory = megabytes * 10**6
-    least = fixed_bytes(SIZE) + max(block_bytes(SHAPE, *where) for where in SHAPE.places())
+    least = LEAST + max(block_bytes(SHAPE, *where) for where in SHAPE.places())
     if memory < least:
         with pytest.raises(AtlasError, match=r"collect\.memory"):
             make_plan(SIZE, SHAPE, memory)
@@ -41,9 +43,16 @@ def test_less_memory_takes_more_passes_and_more_operations() -> None:
     assert whole.forward == 2 * 1000 + 4 * 32 * 10 * 2
     assert whole.encode == 2 * 10 * 1900
     assert whole.operations == 5000 * (whole.forward + whole.encode)
-    tight = make_plan(SIZE, SHAPE, fixed_bytes(SIZE) + max(whole.state) // 2)
+    tight = make_plan(SIZE, SHAPE, LEAST + max(whole.state) // 2)
     assert len(tight.shapes) > 1
     assert tight.operations == 5000 * (len(tight.shapes) * whole.forward + whole.encode)
+
+
+def test_states_that_are_sent_take_two_packed_copies_more() -> None:
+    here, sent = make_plan(SIZE, SHAPE, 0), make_plan(SIZE, SHAPE, 0, shipped=True)
+    packed = sum(written_bytes(SHAPE, *where) for where in SHAPE.places())
+    assert sent.peak - here.peak == 2 * packed
+    assert here.disk == 2 * packed + 8 * 5000
 
 
 def test_a_budget_too_small_says_what_is_needed() -> None:

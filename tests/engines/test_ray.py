@@ -21,7 +21,6 @@ from types import SimpleNamespace
 import pytest
 from engine_worlds import exactly, make_world, one_pass
 from ray_worlds import CHUNKS, Dying, Job, Make
-from safetensors import safe_open
 
 from atlas.config import load
 from atlas.engines import ray_workers
@@ -33,6 +32,7 @@ from atlas.pipeline.name import name
 from atlas.pipeline.node import make_worker
 from atlas.pipeline.prepare import prepare, read_inputs
 from atlas.pipeline.report import Silent
+from atlas.store import sealed
 
 HOST = "127.0.0.2" if sys.platform == "linux" else "127.0.0.1"  # Ray takes 127.0.0.1 for the address of the machine
 ALONE = Crew("cpu", 1, 1)
@@ -228,7 +228,7 @@ def in_folder(tiny, folder: Path, change: str) -> Path:
 @pytest.mark.usefixtures("cluster")
 def test_a_killed_driver_leaves_parts_and_the_store_has_the_same_bytes(tiny, tmp_path):
     path = in_folder(tiny, tmp_path, 'engine = "ray"\ncheckpoint = 0.001\nworkers = 1')
-    part = tmp_path / "out/tiny/work/pass-0/part-0000.safetensors"
+    part = tmp_path / "out/tiny/work/pass-0/part-0000.sealed"
     command = [sys.executable, "-m", "atlas", "collect", "--out", "out"]
     log = tmp_path / "driver.log"
     with log.open("wb") as file:
@@ -238,9 +238,8 @@ def test_a_killed_driver_leaves_parts_and_the_store_has_the_same_bytes(tiny, tmp
             while left < 5:
                 assert process.poll() is None, log.read_text()
                 assert time.monotonic() < deadline, log.read_text()
-                if part.exists():
-                    with safe_open(part, framework="numpy") as found:
-                        left = len(found.get_tensor("covered"))
+                if found := sealed.peek(part, lambda name: name == "covered"):
+                    left = len(found[0]["covered"])
                 time.sleep(0.005)
         finally:
             process.send_signal(signal.SIGKILL)

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from atlas.config import Recipe, load
 from atlas.engines import Shape, State, encode
-from atlas.engines.plan import Plan, Size, block_bytes, fixed_bytes
+from atlas.engines.plan import Plan, Size, block_bytes, fixed_bytes, written_bytes
 from atlas.engines.state import SHOWN, Unfit
 from atlas.paths import places
 from atlas.pipeline import collect as stage
@@ -115,16 +115,6 @@ def test_blocks_spread_over_passes_are_the_same_as_in_one(seed, plan, passes):
     assert found == {name: value for name, value in whole(seed).items() if name.count("/") == 2}
 
 
-@pytest.mark.parametrize("place", range(3))
-def test_the_state_of_one_dictionary_is_read_out_of_the_whole(place):
-    state = one_pass(world(0))
-    own = State.restored(state.shape.only(place), state.arrays())
-    expected = {name: value for name, value in exactly(state.arrays()).items() if name.startswith(f"{place}/")}
-    kept = {name: value for name, value in exactly(own.arrays()).items() if name.startswith(f"{place}/")}
-    assert kept == expected
-    assert {p for p, _ in own.accumulators} == {place}
-
-
 def half(seed: int, part: int) -> State:
     with world(seed).worker() as worker:
         for chunk, number in world(seed).batches[part::2]:
@@ -203,10 +193,11 @@ def test_neither_workers_nor_checkpoints_change_a_byte_of_the_store(job, workers
 def test_a_budget_that_takes_several_passes_does_not_change_a_byte_of_the_store(job, monkeypatch):
     plans, make = [], prepare.make_plan
 
-    def small(size: Size, shape: Shape, memory: int) -> Plan:
+    def small(size: Size, shape: Shape, memory: int, *, shipped: bool) -> Plan:
         """A budget for the widest block alone."""
         assert memory == 10**9
-        widest = max(block_bytes(shape, place, block) for place, block in shape.places())
+        assert not shipped
+        widest = max(block_bytes(shape, *where) + written_bytes(shape, *where) for where in shape.places())
         plans.append(make(size, shape, fixed_bytes(size) + widest))
         return plans[-1]
 

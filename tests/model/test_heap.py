@@ -89,3 +89,32 @@ def test_what_is_set(calls: list[tuple[int, int]], monkeypatch: pytest.MonkeyPat
     monkeypatch.setenv("THP_MEM_ALLOC_ENABLE", "0")
     heap.keep_freed_memory()
     assert os.environ["THP_MEM_ALLOC_ENABLE"] == "0", "the user's word holds"
+
+
+FREED = """
+import torch
+from pathlib import Path
+from atlas.model.heap import give_back_freed_memory, keep_freed_memory
+keep_freed_memory()
+resident = lambda: 4096 * int(Path("/proc/self/statm").read_text().split()[1])
+whole = torch.ones(25_000_000)
+above = torch.ones(1_000_000)  # so that the freed chunk is not the top of the heap
+del whole
+before = resident()
+print(give_back_freed_memory(), before - resident())
+"""
+
+
+@pytest.mark.skipif(not heap._is_glibc(), reason="not glibc")
+def test_what_is_freed_is_given_back_when_told() -> None:
+    done = subprocess.run([sys.executable, "-c", FREED], capture_output=True, text=True, check=True)
+    given, bytes_less = done.stdout.split()
+    assert given == "True"
+    assert int(bytes_less) > 90_000_000
+
+
+def test_nothing_is_given_back_without_glibc(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(heap.ctypes, "CDLL", lambda _name: object())
+    assert heap.give_back_freed_memory() is False
+    monkeypatch.setattr(heap, "_is_glibc", lambda: False)
+    assert heap.give_back_freed_memory() is False

@@ -13,12 +13,12 @@ from pathlib import Path
 import numpy as np
 import orjson
 import pytest
-from safetensors import safe_open
 
 import atlas
 from atlas.publish.check import check_site
 from atlas.render.data import PER_FILE
 from atlas.search import Reader
+from atlas.store import sealed
 
 ATLAS = [sys.executable, "-m", "atlas"]
 ENV = {**os.environ, "NO_MKDOCS_2_WARNING": "1", "PYTHONWARNINGS": "ignore"}
@@ -48,16 +48,15 @@ def again(tiny, tmp_path_factory):
         shutil.copy(tiny.folder / name, folder / name)
     recipe = folder / "recipe.toml"
     recipe.write_text(recipe.read_text("utf-8").replace("[collect]", "[collect]\ncheckpoint = 0.001"), "utf-8")
-    part = folder / "out" / "tiny" / "work" / "pass-0" / "part-0000.safetensors"
+    part = folder / "out" / "tiny" / "work" / "pass-0" / "part-0000.sealed"
     process = subprocess.Popen([*ATLAS, "collect", "--out", "out"], cwd=folder, env=ENV, stdout=subprocess.DEVNULL)
     try:
         deadline, left = time.monotonic() + 120, 0
         while left < 5:
             assert process.poll() is None, "it ended before it could be killed"
             assert time.monotonic() < deadline
-            if part.exists():
-                with safe_open(part, framework="numpy") as file:
-                    left = len(file.get_tensor("covered"))
+            if found := sealed.peek(part, lambda name: name == "covered"):
+                left = len(found[0]["covered"])
             time.sleep(0.002)
     finally:
         process.send_signal(signal.SIGKILL)

@@ -97,8 +97,8 @@ def test_builds_that_are_killed_anywhere_come_to_the_same_bytes():
 @pytest.mark.parametrize(
     ("fault", "where", "found"),
     [
-        ("disk full in the corpus", "chunk-000000.safetensors", False),
-        ("disk full in the pass", "part-0000.safetensors", True),
+        ("disk full in the corpus", "chunk-000000.sealed", False),
+        ("disk full in the pass", "part-0000.sealed", True),
         ("disk full in the deposit", ".parquet", True),
     ],
 )

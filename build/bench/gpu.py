@@ -1,0 +1,276 @@
+"""The pass on a GPU against its floor, for a model and dictionaries of published shapes.
+
+    python build/bench/gpu.py [--shape gemma-2-2b] [--width 16384] [--fires 100] [--batch 128] [--batches 8] [--tf32]
+
+Weights and text are random: what this measures depends on shapes and on how many features fire, and nobody has to
+download anything. A residual dictionary reads each block; its thresholds are quantiles, so that `--fires` features fire
+on a token.
+
+The floor is the forward pass and one dense product for each dictionary, into memory that is there already. Ours is
+`Worker.read`, to its end. Both read the same micro-batches, `--batches` at a time, and take turns; the device is waited
+for at the end of each turn. Forward pass and products are timed alone as well. `--tf32` lets products of float32
+matrices run in TF32, for both: the package has no switch for it, and this shows what it would bring and cost.
+`--profile` lists what the device spends its time on.
+
+Last line: `ratio_to_floor=... tokens_per_second=...`. Runs on a CPU too (`--device cpu`), with a smaller shape.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import resource
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from atlas.spin import wait_briefly
+
+wait_briefly()
+
+import torch
+from collect import Race
+from tokenizers import Tokenizer, models
+from torch import Tensor
+from transformers import Gemma2Config, Gemma2ForCausalLM, Gemma3ForCausalLM, Gemma3TextConfig, PreTrainedTokenizerFast
+
+from atlas.corpus import Chunk, DocumentRef
+from atlas.dictionaries.base import Dictionary
+from atlas.engines import Shape, State, Worker
+from atlas.model.heap import keep_freed_memory
+from atlas.model.inputs import pad
+from atlas.model.lm import LanguageModel
+
+WINDOW, TOP, SAMPLE = 128, 20, 128
+TURNS = 4
+FEW = 4096
+"""Tokens that thresholds are quantiles of."""
+
+
+@dataclass(frozen=True)
+class Published:
+    """A model's shape as its config.json has it."""
+
+    kind: type
+    config: type
+    numbers: dict[str, Any]
+
+
+SHAPES = {
+    "gemma-2-2b": Published(
+        Gemma2ForCausalLM,
+        Gemma2Config,
+        {
+            "hidden_size": 2304,
+            "intermediate_size": 9216,
+            "num_hidden_layers": 26,
+            "num_attention_heads": 8,
+            "num_key_value_heads": 4,
+            "head_dim": 256,
+            "vocab_size": 256_000,
+        },
+    ),
+    "gemma-3-270m": Published(
+        Gemma3ForCausalLM,
+        Gemma3TextConfig,
+        {
+            "hidden_size": 640,
+            "intermediate_size": 2048,
+            "num_hidden_layers": 18,
+            "num_attention_heads": 4,
+            "num_key_value_heads": 1,
+            "head_dim": 256,
+            "vocab_size": 262_144,
+        },
+    ),
+    "tiny": Published(
+        Gemma2ForCausalLM,
+        Gemma2Config,
+        {
+            "hidden_size": 64,
+            "intermediate_size": 128,
+            "num_hidden_layers": 2,
+            "num_attention_heads": 2,
+            "num_key_value_heads": 1,
+            "head_dim": 32,
+            "vocab_size": 1000,
+        },
+    ),
+}
+
+
+def random_model(shape: Published, device: torch.device, dtype: torch.dtype) -> LanguageModel:
+    """A model of this shape with the weights that it begins its training with."""
+    tokenizer = Tokenizer(models.WordLevel({"<pad>": 0, "<eos>": 1, "<bos>": 2, "<unk>": 3}, unk_token="<unk>"))  # noqa: S106 (no password)
+    names = {"pad_token": "<pad>", "eos_token": "<eos>", "bos_token": "<bos>"}
+    torch.manual_seed(0)
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(dtype)
+    try:
+        with device:
+            lm = shape.kind(shape.config(**shape.numbers))
+    finally:
+        torch.set_default_dtype(before)
+    return LanguageModel(lm.to(device), PreTrainedTokenizerFast(tokenizer_object=tokenizer, **names))
+
+
+def chunk_of(number: int, windows: int, batch: int, vocabulary: int) -> Chunk:
+    """The chunk of this number: random full windows, `batch` to a micro-batch."""
+    ids = np.random.default_rng(number).integers(4, vocabulary, windows * (WINDOW - 1)).astype(np.int32)
+    none = np.zeros(windows, np.int32)
+    return Chunk(
+        number=number,
+        first=number * windows,
+        first_batch=number * (windows // batch),
+        ids=ids,
+        offsets=np.arange(windows + 1, dtype=np.int64) * (WINDOW - 1),
+        document=none,
+        source=none.astype(np.int16),
+        start=np.arange(windows, dtype=np.int32) * (WINDOW - 1),
+        batches=np.arange(0, windows + 1, batch, dtype=np.int64),
+        documents=[DocumentRef("random", 0, len(ids))],
+    )
+
+
+def random_dictionary(name: str, hook_point: str, x: Tensor, width: int, fires: int) -> Dictionary:
+    """One of which `fires` features fire on a token of `x`, float32 [n, d]; without a decoder of its own."""
+    d, device = x.shape[1], x.device
+    encoder = torch.randn(d, width, device=device) / (x.std(0)[:, None] * d**0.5)
+    rank = max(1, round(len(x) * (1 - fires / width)))
+    parts = [(x @ encoder[:, i : i + 1024]).kthvalue(rank, dim=0).values for i in range(0, width, 1024)]
+    zero = torch.zeros(width, device=device)
+    threshold, decoder = torch.cat(parts).clamp_min(1e-6), torch.zeros(1, d, device=device).expand(width, d)
+    centre = torch.zeros(d, device=device)
+    return Dictionary(name, "jumprelu", hook_point, encoder, zero, decoder, centre, threshold, None, False)
+
+
+class Bench:
+    """Everything on the device, and one turn of each kind.
+
+    Args:
+        given: The command line.
+    """
+
+    def __init__(self, given: argparse.Namespace) -> None:
+        self.device = torch.device(given.device)
+        dtype = torch.bfloat16 if given.dtype == "bfloat16" else torch.float32
+        self.model = random_model(SHAPES[given.shape], self.device, dtype)
+        self._size, self._turns = (given.batch * given.batches, given.batch), itertools.count()
+        self.chunk = self.next_chunk()
+        names = [f"blocks.{i}.hook_resid_post" for i in range(self.model.n_layers)]
+        self.hooks = [self.model.hook(name) for name in names]
+        found = self.forward(0)
+        self.dictionaries = [
+            random_dictionary(
+                str(i), name, found[name].reshape(-1, self.model.d_model)[:FEW].float(), given.width, given.fires
+            )
+            for i, name in enumerate(names)
+        ]
+        self.out = torch.empty(given.batch * WINDOW * given.width, device=self.device)
+        shape = Shape.whole([given.width] * len(names), 1, TOP, SAMPLE)
+        self.worker = Worker(self.model, self.dictionaries, shape, bos=True, state=State(shape))
+        self.tokens = given.batch * given.batches * (WINDOW - 1)
+
+    def next_chunk(self) -> Chunk:
+        """Text that was not read before: no window may be counted twice."""
+        return chunk_of(next(self._turns), *self._size, self.model.vocab)
+
+    def wait(self) -> None:
+        """Until the device is done."""
+        if self.device.type == "cuda":
+            torch.cuda.synchronize(self.device)
+
+    def forward(self, number: int) -> dict[str, Tensor]:
+        """The model on one micro-batch, to the last hook point."""
+        low, high = self.chunk.batches[number : number + 2].tolist()
+        model, pin = self.model, self.device.type == "cuda"
+        offsets = self.chunk.offsets[low : high + 1]
+        ids, mask, _ = pad(self.chunk.ids, offsets, model.bos_id, model.pad_id, model.special_ids, pin=pin)
+        return model.run(ids, mask, self.hooks)
+
+    def products(self, found: dict[str, Tensor]) -> None:
+        """One dense product a dictionary, of all tokens but BOS."""
+        for d in self.dictionaries:
+            x = found[d.hook_point][:, 1:].reshape(-1, self.model.d_model).float()
+            torch.addmm(d.b_enc, x, d.W_enc, out=self.out[: len(x) * d.width].view(len(x), d.width))
+
+    def turn(self, work: Callable[[int], object]) -> float:
+        """Seconds for all micro-batches of a chunk."""
+        self.chunk = self.next_chunk()
+        start = time.perf_counter()
+        for number in range(len(self.chunk.batches) - 1):
+            work(number)
+        self.worker.finish()
+        self.wait()
+        return time.perf_counter() - start
+
+    def floor(self, number: int) -> None:
+        """What nobody can avoid, for one micro-batch."""
+        self.products(self.forward(number))
+
+    def ours(self, number: int) -> None:
+        """The pass, for one micro-batch."""
+        self.worker.read(self.chunk, number)
+
+
+def profile(bench: Bench) -> None:
+    """What the device does in one turn of ours."""
+    from torch.profiler import ProfilerActivity  # noqa: PLC0415
+    from torch.profiler import profile as record  # noqa: PLC0415
+
+    with record(activities=[ProfilerActivity.CPU, ProfilerActivity.CUDA]) as found:
+        took = bench.turn(bench.ours)
+    print(found.key_averages().table(sort_by="self_cuda_time_total", row_limit=16, max_name_column_width=60))
+    print(f"the turn took {took:.2f} s with the profiler on")
+
+
+def main() -> None:
+    """Measure one setting."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--shape", choices=SHAPES, default="gemma-2-2b")
+    parser.add_argument("--width", type=int, default=16_384)
+    parser.add_argument("--fires", type=int, default=100)
+    parser.add_argument("--batch", type=int, default=128)
+    parser.add_argument("--batches", type=int, default=8)
+    parser.add_argument("--device", default="cuda")
+    parser.add_argument("--dtype", choices=("bfloat16", "float32"), default="bfloat16")
+    parser.add_argument("--tf32", action="store_true")
+    parser.add_argument("--profile", action="store_true")
+    given = parser.parse_args()
+    keep_freed_memory()
+    torch.backends.cuda.matmul.allow_tf32 = given.tf32
+    with torch.inference_mode():
+        bench = Bench(given)
+        parts = {"forward": bench.forward}
+        found = bench.forward(0)
+        parts["products"] = lambda _number: bench.products(found)
+        for work in (bench.floor, bench.ours):  # kernels are chosen, code is compiled, statistics are filled
+            bench.turn(work)
+        if given.profile:
+            profile(bench)
+        for name, work in parts.items():
+            bench.turn(work)
+            print(f"{name:10} {bench.tokens / bench.turn(work):>10,.0f} tokens/s", flush=True)
+        race = Race()
+        for _ in range(TURNS):
+            race.turn(partial(bench.turn, bench.floor), partial(bench.turn, bench.ours))
+        count = sum(int(a.totals.count.sum()) for a in bench.worker.state.accumulators.values())
+    name = torch.cuda.get_device_name(bench.device) if bench.device.type == "cuda" else bench.device.type
+    used = torch.cuda.max_memory_allocated(bench.device) / 1e9 if bench.device.type == "cuda" else 0.0
+    floor, ours = np.mean(race.turns, axis=0)
+    print(f"floor      {bench.tokens / floor:>10,.0f} tokens/s")
+    print(f"ours       {bench.tokens / ours:>10,.0f} tokens/s, {count:,} firings, {race}")
+    print(
+        f"{name}, torch {torch.__version__}, {torch.get_num_threads()} threads, {used:.1f} GB on the device at most, ",
+        end="",
+    )
+    print(f"{resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6:.1f} GB on the host, {given}")
+    print(f"ratio_to_floor={race.ratio:.3f} tokens_per_second={bench.tokens / ours:.0f}")
+
+
+if __name__ == "__main__":
+    main()
