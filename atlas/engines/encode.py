@@ -8,8 +8,8 @@ For a dictionary of f features on n tokens:
 2. `ROWS` features at a time are encoded into one reused matrix with a row a feature, [ROWS, n]: its
    cells above the threshold come out sorted by (feature, token), as the statistics want them.
 3. On a CPU the rows are sifted in blocks of `BLOCK` features, one a thread: compare, find, copy out,
-   accumulate, while the block is in the core's cache. Elsewhere the device sifts all rows, and only what
-   fires crosses to the host.
+   accumulate, while the block is in the core's cache. Elsewhere the device sifts all rows while it encodes the next
+   ones, and only what fires crosses to the host (`line`).
 4. TopK needs all features of a token at once: tokens are encoded a slice at a time, [n', f], and the k
    largest of each are sorted into the same form.
 
@@ -26,14 +26,18 @@ import math
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator
-from concurrent.futures import Executor, Future
+from concurrent.futures import Executor
 from dataclasses import dataclass
+from functools import partial
+from itertools import pairwise
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from atlas.dictionaries.base import Dictionary
+from atlas.engines.line import Line, Pending
+from atlas.engines.product import Product
 from atlas.stats import Batch, Firings, kernels
 from atlas.stats.batch import Float32, Int32
 
@@ -89,10 +93,14 @@ class Encoder:
         buffers: The device's buffers, shared by its dictionaries.
         pool: Threads that sift and accumulate.
         blocks: Which blocks of features are wanted, ascending; the others are neither encoded nor counted.
+        line: The device's line, shared by its dictionaries; not used on a CPU.
     """
 
-    def __init__(self, dictionary: Dictionary, buffers: Buffers, pool: Executor, blocks: list[int]) -> None:
+    def __init__(
+        self, dictionary: Dictionary, buffers: Buffers, pool: Executor, blocks: list[int], line: Line | None = None
+    ) -> None:
         self.dictionary, self._buffers, self._pool = dictionary, buffers, pool
+        self._line = line or Line(buffers.device)
         self._blocks = frozenset(blocks)
         self._here = buffers.device.type == "cpu"
         weights = dictionary.W_enc
@@ -100,6 +108,7 @@ class Encoder:
         if dictionary.subtract_b_dec:
             b_enc, b_dec = dictionary.b_enc.cpu().double(), dictionary.b_dec.cpu().double()  # not all devices have it
             self._bias = (b_enc - b_dec @ weights.cpu().double()).float().to(weights.device)
+        self._product = Product(weights, self._bias)
         self._bars = dictionary.bar
         self._reach = float(weights.abs().sum(0).max())
         self._highest = float(self._bias.abs().max())
@@ -108,51 +117,51 @@ class Encoder:
         """Which tokens can be encoded: bool [n] on the device, or None for all of them.
 
         Args:
-            x: float32 [n, d_in], finite.
+            x: [n, d_in], finite; float32, or bfloat16 off the CPU.
             largest: Greatest magnitude in `x`.
         """
         if self._safe(largest):
             return None
         fits = torch.ones(len(x), dtype=torch.bool, device=x.device)
-        for _, pre in self._rows(x, all_of_them=True):  # so that all blocks agree, in whatever pass
+        for _, pre in self._rows(x, lambda: "pre", all_of_them=True):  # so that all blocks agree, in whatever pass
             fits &= (pre.abs() < MOST).all(0)
         return fits
 
-    def run(self, x: Tensor, batch: Batch, take: Take) -> list[Future[None]]:
+    def run(self, x: Tensor, batch: Batch, take: Take) -> Pending:
         """Encode one micro-batch and hand every block's firings on.
 
         Args:
-            x: float32 [n, d_in], of tokens that fit.
+            x: [n, d_in], of tokens that fit; float32, or bfloat16 off the CPU.
             batch: What is known of the n tokens.
             take: Where firings go; blocks without any come as well, since tokens count.
 
         Returns:
-            Calls of `take` that may not have ended yet.
+            Calls of `take` that may not have ended yet. Off the CPU, what comes last waits in the line.
         """
         if self.dictionary.k is not None:
-            return self._top_k(x, batch, take)
-        pending: list[Future[None]] = []
-        for first, pre in self._rows(x):
+            return self._top_k(x.float(), batch, take)
+        pending: Pending = []
+        for first, pre in self._rows(x, (lambda: "pre") if self._here else self._line.buffer):
             bars = self._bars[first : first + len(pre)]
             if self._here:
                 self._sift_here(first, pre.numpy(), bars.numpy(), batch, take)
             else:
-                pending += self._hand_out(first, len(pre), *sift(pre, bars[:, None]), batch, take)
+                pending += self._line.put(partial(self._fetch, first, pre, bars, self._line.begun(), batch, take))
         return pending
 
     def _safe(self, largest: float) -> bool:
         """Whether no sum can leave float32's range, by the triangle inequality."""
         return largest * self._reach + self._highest < torch.finfo(torch.float32).max / 2
 
-    def _rows(self, x: Tensor, *, all_of_them: bool = False) -> Iterator[tuple[int, Tensor]]:
-        """First feature and pre-activations [rows, n] of every run of features that is wanted, in one reused buffer."""
-        d = self.dictionary
+    def _rows(self, x: Tensor, buffer: Callable[[], str], *, all_of_them: bool = False) -> Iterator[tuple[int, Tensor]]:
+        """First feature and pre-activations [rows, n] of every run of features that is wanted, in a reused buffer."""
+        d, operand = self.dictionary, self._product.operand(x)
         for first in range(0, d.width, ROWS):
             last = min(first + ROWS, d.width)
             if not all_of_them and self._blocks.isdisjoint(range(first // BLOCK, -(-last // BLOCK))):
                 continue
-            out = self._buffers.get("pre", last - first, len(x))
-            torch.addmm(self._bias[first:last, None], d.W_enc[:, first:last].T, x.T, out=out)
+            out = self._buffers.get(buffer(), last - first, len(x))
+            self._product.into(out, first, operand)
             yield first, out
 
     def _sift_here(self, first: int, pre: np.ndarray, bars: np.ndarray, batch: Batch, take: Take) -> None:
@@ -179,21 +188,23 @@ class Encoder:
             for done in pending:
                 done.result()
 
-    def _hand_out(
-        self, first: int, rows: int, cells: np.ndarray, values: np.ndarray, batch: Batch, take: Take
-    ) -> list[Future[None]]:
-        """Cut sorted firings of `rows` features into blocks; the threads work while the device goes on."""
-        lows = range(0, rows, BLOCK)
-        cuts = np.searchsorted(cells, np.array([*lows, rows]) * batch.tokens)
+    def _fetch(
+        self, first: int, pre: Tensor, bars: Tensor, begun: torch.cuda.Event | None, batch: Batch, take: Take
+    ) -> Pending:
+        """Fetch what fires, and hand it out: the threads work while the device goes on."""
+        firings, cuts = self._line.fetch(pre, bars, BLOCK, begun)
+        return self._hand_out(first // BLOCK, firings, cuts, batch, take)
+
+    def _hand_out(self, first: int, firings: Firings, cuts: np.ndarray, batch: Batch, take: Take) -> Pending:
+        """Give each block's firings to a thread; cells are counted within blocks, and the first block is `first`."""
         pending = []
-        for place, low in enumerate(lows):
-            block, part = (first + low) // BLOCK, slice(cuts[place], cuts[place + 1])
+        for block, (low, high) in enumerate(pairwise(cuts.tolist()), first):
             if block in self._blocks:
-                firings = Firings.of(cells[part] - low * batch.tokens, values[part])
-                pending.append(self._pool.submit(take, block, firings, batch))
+                part = Firings(firings.cells[low:high], firings.value[low:high])
+                pending.append(self._pool.submit(take, block, part, batch))
         return pending
 
-    def _top_k(self, x: Tensor, batch: Batch, take: Take) -> list[Future[None]]:
+    def _top_k(self, x: Tensor, batch: Batch, take: Take) -> Pending:
         d, step = self.dictionary, max(1, SLICE // self.dictionary.width)
         cells, values = [np.zeros(0, np.int64)], [np.zeros(0, np.float32)]
         for first in range(0, len(x), step):
@@ -206,26 +217,6 @@ class Encoder:
             values.append(value[fires].cpu().numpy())
         cell = np.concatenate(cells)
         order = np.argsort(cell)
-        return self._hand_out(0, d.width, cell[order], np.concatenate(values)[order], batch, take)
-
-
-def sift(pre: Tensor, bars: Tensor) -> tuple[np.ndarray, np.ndarray]:
-    """Cells above the threshold and their values, on the host.
-
-    Args:
-        pre: Pre-activations, float32 [rows, n], on any device.
-        bars: float32 [rows, 1].
-
-    Returns:
-        int64 [m] cells of the flattened matrix, ascending; float32 [m] values.
-    """
-    flat = pre.reshape(-1)
-    cells = torch.nonzero((pre > bars).reshape(-1)).squeeze(1)
-    values = flat[cells]
-    if pre.device.type == "cuda":  # pinned, so that both copies run beside each other and the device's next work
-        host = [torch.empty(t.shape, dtype=t.dtype, pin_memory=True) for t in (cells, values)]
-        for there, here in zip((cells, values), host, strict=True):
-            here.copy_(there, non_blocking=True)
-        torch.cuda.current_stream(pre.device).synchronize()
-        return host[0].numpy(), host[1].numpy()
-    return cells.cpu().numpy(), values.cpu().numpy()
+        cell, value_of = cell[order], np.concatenate(values)[order]
+        cuts = np.searchsorted(cell, np.append(np.arange(0, d.width, BLOCK), d.width) * len(x))
+        return self._hand_out(0, Firings.of(cell % (BLOCK * len(x)), value_of), cuts, batch, take)

@@ -1,8 +1,8 @@
 """A worker: a model and its dictionaries on one device, and the state of what it has read.
 
 1. A micro-batch is padded to a rectangle; the model runs up to the last hook point that any dictionary reads.
-2. At each hook point the positions that count are gathered once, as float32 [n, d], for all dictionaries there.
-   Positions whose activations are not finite are taken out and noted.
+2. At each hook point the positions that count are gathered once, [n, d], for all dictionaries there. Positions whose
+   activations are not finite are taken out and noted.
 3. Each dictionary encodes them (`encode`), and threads add what fires to the state, a block of features each.
 
 While a GPU runs one micro-batch, the host may still be adding the last one: a block's accumulator is
@@ -11,7 +11,7 @@ guarded by waiting for what is pending before anything new is handed out.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import partial
@@ -25,6 +25,7 @@ from torch import Tensor
 from atlas.corpus import Chunk
 from atlas.dictionaries.base import Dictionary
 from atlas.engines.encode import Buffers, Encoder
+from atlas.engines.line import Line
 from atlas.engines.state import Shape, State
 from atlas.errors import AtlasError
 from atlas.model.inputs import pad
@@ -57,9 +58,11 @@ class Worker:
         self._pin = model.device.type == "cuda"
         self.state = State(shape) if state is None else state
         self._pool = ThreadPoolExecutor(torch.get_num_threads())
-        buffers = Buffers.on(model.device)
+        buffers, self._line = Buffers.on(model.device), Line(model.device)
         wanted = [place for place, blocks in enumerate(shape.blocks) if blocks]
-        self._encoders = {p: Encoder(dictionaries[p], buffers, self._pool, list(shape.blocks[p])) for p in wanted}
+        self._encoders = {
+            p: Encoder(dictionaries[p], buffers, self._pool, list(shape.blocks[p]), self._line) for p in wanted
+        }
         names = dict.fromkeys(dictionaries[p].hook_point for p in wanted)
         self._hooks = {name: model.hook(name) for name in names}
         self._pending: list[Future[None]] = []
@@ -95,9 +98,12 @@ class Worker:
             batch = Batch.of(windows, chunk.source[low:high].astype(np.int64), tokens, counted.numpy()[:, lead:])
             self.finish()
             chosen = counted.reshape(-1).nonzero().squeeze(1).to(self.model.device, non_blocking=True)
-            for name in self._hooks:
-                value = activations.pop(name)
-                self._encode(name, value.reshape(-1, value.shape[-1]).index_select(0, chosen).float(), batch)
+            found = {name: partial(_gather, activations, name, chosen) for name in self._hooks}
+            ranges = self._ranges(found) if len(chosen) else {}
+            for name, gather in found.items():
+                x = gather()
+                del activations[name]
+                self._encode(name, x, ranges[name] if ranges else _range(x), batch)
         self.state.covered.add(chunk.first_batch + number)
         if chunk.number not in self.state.chunks:
             self.state.chunks[chunk.number] = chunk.digest()
@@ -110,18 +116,27 @@ class Worker:
             AtlasError: If memory does not suffice.
         """
         with _within_memory(f"statistics of a micro-batch on {self.model.device}"):
+            self._pending += self._line.drain()
             for done in self._pending:
                 done.result()
         self._pending = []
 
     @torch.inference_mode()
-    def _encode(self, hook: str, x: Tensor, batch: Batch) -> None:
+    def _ranges(self, found: Mapping[str, Callable[[], Tensor]]) -> dict[str, tuple[float, float]]:
+        """Lowest and highest activation at each hook point, for all in one wait; not on a CPU, where nothing waits."""
+        if self.model.device.type == "cpu" or not found:
+            return {}
+        ends = torch.stack([torch.stack(torch.aminmax(x)).float() for x in (gather() for gather in found.values())])
+        return {name: (low, high) for name, (low, high) in zip(found, ends.tolist(), strict=True)}
+
+    @torch.inference_mode()
+    def _encode(self, hook: str, x: Tensor, ends: tuple[float, float], batch: Batch) -> None:
         here = {p: e for p, e in self._encoders.items() if self.dictionaries[p].hook_point == hook}
-        low, high = (float(v) for v in torch.aminmax(x)) if x.numel() else (0.0, 0.0)  # both NaN if any value is
+        low, high = ends  # both NaN if any value is
         noted: list[int] = []
         if not np.isfinite([low, high]).all():
             x, batch, noted = self._leave_out(here, x, batch, torch.isfinite(x).all(1), [])
-            low, high = (float(v) for v in torch.aminmax(x)) if x.numel() else (0.0, 0.0)
+            low, high = _range(x)
         for place, encoder in here.items():
             fits = encoder.fit(x, max(-low, high))
             mine, of = (x, batch) if fits is None else self._leave_out([place], x, batch, fits, noted)[:2]
@@ -144,6 +159,20 @@ class Worker:
         for place in places:
             self.state.unfit[place].add(windows, int(bad.sum()), len(set(windows).difference(noted)))
         return x[fits], batch.without(bad), windows
+
+
+def _gather(activations: dict[str, Tensor], name: str, chosen: Tensor) -> Tensor:
+    """Positions that count, [n, d]: float32 on a CPU; elsewhere as they are, since `product` makes use of that."""
+    value = activations[name]
+    x = value.reshape(-1, value.shape[-1]).index_select(0, chosen)
+    return x.float() if x.device.type == "cpu" else x
+
+
+def _range(x: Tensor) -> tuple[float, float]:
+    if not x.numel():
+        return 0.0, 0.0
+    low, high = torch.aminmax(x)
+    return float(low), float(high)
 
 
 @contextmanager

@@ -41,12 +41,13 @@ from transformers import Gemma2Config, Gemma2ForCausalLM, Gemma3ForCausalLM, Gem
 from atlas.corpus import Chunk, DocumentRef
 from atlas.dictionaries.base import Dictionary
 from atlas.engines import Shape, State, Worker
+from atlas.engines.product import Product
 from atlas.model.heap import keep_freed_memory
 from atlas.model.inputs import pad
 from atlas.model.lm import LanguageModel
 
 WINDOW, TOP, SAMPLE = 128, 20, 128
-TURNS = 4
+TURNS = 6
 FEW = 4096
 """Tokens that thresholds are quantiles of."""
 
@@ -217,6 +218,31 @@ class Bench:
         self.worker.read(self.chunk, number)
 
 
+def errors(bench: Bench) -> str:
+    """Worst relative error of what fires, of the last dictionary, against float64, of each way to multiply."""
+    d = bench.dictionaries[-1]
+    x = bench.forward(0)[d.hook_point][:, 1:].reshape(-1, bench.model.d_model)[:FEW]
+    exact = (x.double() @ d.W_enc.double()).T
+    fires = exact > d.bar[:, None]
+    product, found = Product(d.W_enc, d.b_enc), []
+
+    def worst(name: str, out: Tensor) -> None:
+        found.append(f"{name} {float(((out.double() - exact).abs() / exact)[fires].max()):.1e}")
+
+    allowed = torch.backends.cuda.matmul.allow_tf32
+    for name, tf32, operand in (
+        ("float32", False, x.float()),
+        ("tf32", True, x.float()),
+        ("split", False, product.operand(x)),
+    ):
+        torch.backends.cuda.matmul.allow_tf32 = tf32
+        product.into(out := torch.empty(d.width, len(x), device=bench.device), 0, operand)
+        worst(name, out)
+    torch.backends.cuda.matmul.allow_tf32 = allowed
+    worst("bfloat16", (x.bfloat16() @ d.W_enc.bfloat16()).float().T)
+    return ", ".join(found)
+
+
 def profile(bench: Bench) -> None:
     """What the device does in one turn of ours."""
     from torch.profiler import ProfilerActivity  # noqa: PLC0415
@@ -248,6 +274,7 @@ def main() -> None:
         parts = {"forward": bench.forward}
         found = bench.forward(0)
         parts["products"] = lambda _number: bench.products(found)
+        print(f"worst relative error of what fires: {errors(bench)}")
         for work in (bench.floor, bench.ours):  # kernels are chosen, code is compiled, statistics are filled
             bench.turn(work)
         if given.profile:
@@ -258,6 +285,7 @@ def main() -> None:
         race = Race()
         for _ in range(TURNS):
             race.turn(partial(bench.turn, bench.floor), partial(bench.turn, bench.ours))
+            print("turn: floor {:.2f} s, ours {:.2f} s".format(*race.turns[-1]), flush=True)
         count = sum(int(a.totals.count.sum()) for a in bench.worker.state.accumulators.values())
     name = torch.cuda.get_device_name(bench.device) if bench.device.type == "cuda" else bench.device.type
     used = torch.cuda.max_memory_allocated(bench.device) / 1e9 if bench.device.type == "cuda" else 0.0
