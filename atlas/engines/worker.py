@@ -5,16 +5,19 @@
    activations are not finite are taken out and noted.
 3. Each dictionary encodes them (`encode`), and threads add what fires to the state, a block of features each.
 
-While a GPU runs one micro-batch, the host may still be adding the last one: a block's accumulator is
-guarded by waiting for what is pending before anything new is handed out.
+While a GPU runs one micro-batch, the host adds up the last one, and maybe the one before: `AHEAD` micro-batches of
+firings lie on the host at most. A lock for each block keeps two threads from one accumulator; which of two
+micro-batches comes first does not matter (`atlas.stats`).
 """
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import partial
+from threading import Lock
 from types import TracebackType
 from typing import Self
 
@@ -31,6 +34,9 @@ from atlas.errors import AtlasError
 from atlas.model.inputs import pad
 from atlas.model.lm import LanguageModel
 from atlas.stats import Batch, Firings
+
+AHEAD = 2
+"""Micro-batches whose firings may wait to be added up."""
 
 
 class Worker:
@@ -65,7 +71,8 @@ class Worker:
         }
         names = dict.fromkeys(dictionaries[p].hook_point for p in wanted)
         self._hooks = {name: model.hook(name) for name in names}
-        self._pending: list[Future[None]] = []
+        self._pending: deque[list[Future[None]]] = deque([[]])
+        self._locks = {where: Lock() for where in shape.places()}
 
     def __enter__(self) -> Self:
         """Use it in a `with` block, which ends its threads."""
@@ -96,7 +103,7 @@ class Worker:
             tokens = np.where(mask.numpy(), ids.numpy(), -1).astype(np.int32)[:, lead:]
             windows = np.arange(chunk.first + low, chunk.first + high)
             batch = Batch.of(windows, chunk.source[low:high].astype(np.int64), tokens, counted.numpy()[:, lead:])
-            self.finish()
+            self._wait(AHEAD - 1)
             chosen = counted.reshape(-1).nonzero().squeeze(1).to(self.model.device, non_blocking=True)
             found = {name: partial(_gather, activations, name, chosen) for name in self._hooks}
             ranges = self._ranges(found) if len(chosen) else {}
@@ -116,10 +123,16 @@ class Worker:
             AtlasError: If memory does not suffice.
         """
         with _within_memory(f"statistics of a micro-batch on {self.model.device}"):
-            self._pending += self._line.drain()
-            for done in self._pending:
+            self._wait(0)
+
+    def _wait(self, most: int) -> None:
+        """Fetch what waits in the line, and wait until no more than so many micro-batches are being added up."""
+        self._pending[-1] += self._line.drain()
+        while len(self._pending) > most:
+            for done in self._pending[0]:
                 done.result()
-        self._pending = []
+            self._pending.popleft()
+        self._pending.append([])
 
     @torch.inference_mode()
     def _ranges(self, found: Mapping[str, Callable[[], Tensor]]) -> dict[str, tuple[float, float]]:
@@ -140,10 +153,11 @@ class Worker:
         for place, encoder in here.items():
             fits = encoder.fit(x, max(-low, high))
             mine, of = (x, batch) if fits is None else self._leave_out([place], x, batch, fits, noted)[:2]
-            self._pending += encoder.run(mine, of, partial(self._take, place))
+            self._pending[-1] += encoder.run(mine, of, partial(self._take, place))
 
     def _take(self, place: int, block: int, firings: Firings, batch: Batch) -> None:
-        self.state.accumulators[place, block].update(firings, batch)
+        with self._locks[place, block]:
+            self.state.accumulators[place, block].update(firings, batch)
 
     def _leave_out(
         self, places: Iterable[int], x: Tensor, batch: Batch, fits: Tensor, noted: list[int]

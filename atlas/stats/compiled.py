@@ -29,6 +29,14 @@ def compiled(function: F) -> F:
         return cast("F", numba.njit(nogil=True)(function))
 
 
+def inlined(function: F) -> F:
+    """Compile as part of each function that calls it.
+
+    For what is called once a firing: passing arrays on counts references, which takes longer than what is done here.
+    """
+    return cast("F", numba.njit(nogil=True, inline="always")(function))
+
+
 def forget_stale(folder: Path, sources: Iterable[Path]) -> None:
     """Remove indices of machine code in a folder that are older than any of the sources.
 

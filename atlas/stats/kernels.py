@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from atlas.stats.batch import HASH_BITS, Float32, Int32, Int64, UInt64
-from atlas.stats.compiled import compiled
+from atlas.stats.compiled import compiled, inlined
 from atlas.store.schema import BINS_PER_OCTAVE, OCTAVES
 
 BINS = (OCTAVES[1] - OCTAVES[0]) * BINS_PER_OCTAVE
@@ -157,7 +157,7 @@ def tally(
     return found, low
 
 
-@compiled
+@inlined
 def group(cells: Int32, row: Int32, at: int | np.integer) -> tuple[int, int]:
     """Where the firings of the (feature, window) of the firing `at` begin and end; `cells` and `row` as in `tally`."""
     base = cells[at] // len(row) * len(row)

@@ -12,14 +12,14 @@ the beginning, and the activations of at most `GROWTH` times the windows that ar
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from atlas.stats.batch import HASH_BITS, Batch, Float32, Int32, UInt64
-from atlas.stats.compiled import compiled
+from atlas.stats.compiled import compiled, inlined
 from atlas.stats.firings import Firings
-from atlas.stats.kernels import copy_parts, group
+from atlas.stats.kernels import group
 from atlas.stats.rows import FIRES, SPARE, Rows
 
 SLOT = np.dtype(
@@ -66,21 +66,21 @@ class Sample:
         windows = batch.windows.astype(np.uint32)
         done = 0
         while done < len(drawn):
-            table = self._table(longest, len(drawn) - done)
+            self._make_room(longest, len(drawn) - done)
+            table = self._m, self._slots, self._count, self.bar, self._at, self._act, self._used
             done, self._used = _draw(
-                table, self._used, done, drawn, ranks, firings.cells, firings.value, batch.row, batch.position, windows
+                *table, done, drawn, ranks, firings.cells, firings.value, batch.row, batch.position, windows
             )
 
     def add(self, rows: Rows) -> None:
         """Add firings that another sample has kept."""
         longest = int(rows.length.max(initial=0))
-        activations = rows.start, rows.length, rows.at, rows.act
+        columns = rows.feature, rows.key, rows.window, rows.position, rows.value, rows.start, rows.length
         done = 0
         while done < len(rows):
-            table = self._table(longest, len(rows) - done)
-            done, self._used = _add(
-                table, self._used, done, rows.feature, rows.key, rows.window, rows.position, rows.value, *activations
-            )
+            self._make_room(longest, len(rows) - done)
+            table = self._m, self._slots, self._count, self.bar, self._at, self._act, self._used
+            done, self._used = _add(*table, done, *columns, rows.at, rows.act)
 
     def rows(self) -> Rows:
         """All of them, sorted by (feature, rank); the rank is the key."""
@@ -100,36 +100,11 @@ class Sample:
     def _kept(self) -> np.ndarray:
         return np.arange(self._slots.shape[1]) < self._count[:, None]
 
-    def _table(self, longest: int, more: int) -> _Table:
-        """The table, with room for one window at least; if the pool has to be copied for that, for `more` or so."""
+    def _make_room(self, longest: int, more: int) -> None:
+        """Make room for one window at least; if the pool has to be copied for that, for `more` or so."""
         if self._used + longest > len(self._at):
-            _trim_all(self._m, self._slots, self._count, self.bar)
-            kept = self._kept()
-            start, length = self._slots["start"][kept], self._slots["length"][kept]
-            order = np.argsort(start)  # so that each part moves down, if anywhere: it can be done in place
-            start, length = start[order], length[order]
-            self._used = int(length.sum(dtype=np.int64))
-            at, act = self._at, self._act
-            needed = self._used + max(longest, FIRES * more)
-            if needed * SPARE > len(at):
-                at, act = np.empty(int(GROWTH * needed), np.int16), np.empty(int(GROWTH * needed), np.float32)
-            copy_parts(start, length, self._at, self._act, at, act)
-            moved = np.empty(len(order), np.int64)
-            moved[order] = np.cumsum(length, dtype=np.int64) - length
-            self._slots["start"][kept] = moved
-            self._at, self._act = at, act
-        return _Table(self._m, self._slots, self._count, self.bar, self._at, self._act)
-
-
-class _Table(NamedTuple):
-    """What `Sample` has, for compiled functions."""
-
-    m: int
-    slots: np.ndarray
-    counts: np.ndarray
-    bar: UInt64
-    at: np.ndarray
-    act: Float32
+            table = self._m, self._slots, self._count, self.bar, self._at, self._act
+            self._at, self._act, self._used = _compact(*table, max(longest, FIRES * more))
 
 
 @compiled
@@ -138,23 +113,56 @@ def _trim(m: int, slots: np.ndarray) -> Any:
     ranks = np.empty(len(slots), np.uint64)
     for i in range(len(slots)):
         ranks[i] = slots[i].rank
-    bar = np.partition(ranks, m - 1)[m - 1]
-    lowest, count = np.empty(m, SLOT), 0
+    bar = _nth_lowest(ranks, m - 1)
+    below = equal = 0
     for i in range(len(slots)):
-        if ranks[i] < bar:
-            lowest[count] = slots[i]
+        below += slots[i].rank < bar
+        equal += slots[i].rank == bar
+    if below + equal > m:
+        _lowest_of_equals(m - below, bar, slots)
+    count = 0
+    for i in range(len(slots)):
+        if slots[i].rank <= bar:
+            slots[count] = slots[i]
             count += 1
-    taken = np.zeros(len(slots), np.bool_)
-    while count < m:  # one, unless ranks are equal
-        best = -1
-        for i in range(len(slots)):
-            if ranks[i] == bar and not taken[i] and (best < 0 or _earlier(slots[i], slots[best])):
-                best = i
-        lowest[count] = slots[best]
-        taken[best] = True
-        count += 1
-    slots[:m] = lowest
     return bar
+
+
+@compiled
+def _lowest_of_equals(n: int, rank: np.uint64, slots: np.ndarray) -> None:
+    """Leave this rank to the n earliest of the slots that have it; the others get one beyond all ranks."""
+    for i in range(len(slots)):
+        if slots[i].rank == rank:
+            before = 0
+            for j in range(len(slots)):
+                before += (slots[j].rank == rank or slots[j].rank > OPEN) and _earlier(slots[j], slots[i])
+            if before >= n:
+                slots[i].rank = OPEN + np.uint64(1)
+
+
+@compiled
+def _nth_lowest(numbers: UInt64, n: int) -> Any:
+    """The number that has n others before it in order; `numbers` are moved about (Hoare's quickselect)."""
+    low, high = 0, len(numbers) - 1
+    while low < high:
+        pivot = numbers[(low + high) // 2]
+        i, j = low, high
+        while i <= j:
+            while numbers[i] < pivot:
+                i += 1
+            while numbers[j] > pivot:
+                j -= 1
+            if i <= j:
+                numbers[i], numbers[j] = numbers[j], numbers[i]
+                i += 1
+                j -= 1
+        if n <= j:
+            high = j
+        elif n >= i:
+            low = i
+        else:
+            break
+    return numbers[n]
 
 
 @compiled
@@ -171,18 +179,51 @@ def _trim_all(m: int, slots: np.ndarray, counts: np.ndarray, bars: UInt64) -> No
 
 
 @compiled
-def _slot(table: _Table, feature: int) -> Any:
-    """A slot of a feature for one firing more."""
-    if table.counts[feature] == table.slots.shape[1]:
-        table.bar[feature] = _trim(table.m, table.slots[feature])
-        table.counts[feature] = table.m
-    table.counts[feature] += 1
-    return table.slots[feature, table.counts[feature] - 1]
+def _compact(
+    m: int, slots: np.ndarray, counts: np.ndarray, bars: UInt64, at: np.ndarray, act: Float32, more: int
+) -> Any:
+    """A new pool with what is needed of the old one in front, and room for `more` at least; how much that is."""
+    _trim_all(m, slots, counts, bars)
+    used = 0
+    for feature in range(len(slots)):
+        for i in range(counts[feature]):
+            used += slots[feature, i].length
+    size = int(GROWTH * (used + more))
+    new_at, new_act = np.empty(size, np.int16), np.empty(size, np.float32)
+    to = 0
+    for feature in range(len(slots)):
+        for i in range(counts[feature]):
+            slot = slots[feature, i]
+            start, slot.start = slot.start, to
+            for j in range(start, start + slot.length):
+                new_at[to] = at[j]
+                new_act[to] = act[j]
+                to += 1
+    return new_at, new_act, used
+
+
+@inlined
+def _slot(m: int, slots: np.ndarray, counts: np.ndarray, bars: UInt64, feature: int) -> int:
+    """Number of a slot of a feature for one firing more."""
+    if counts[feature] == slots.shape[1]:
+        bars[feature] = _trim(m, slots[feature])
+        counts[feature] = m
+    counts[feature] += 1
+    return int(counts[feature] - 1)
+
+
+# The next two are handed arrays, not an object that holds them: passing one on would count references for every
+# firing, which took half of their time.
 
 
 @compiled
 def _draw(
-    table: _Table,
+    m: int,
+    slots: np.ndarray,
+    counts: np.ndarray,
+    bars: UInt64,
+    at: np.ndarray,
+    act: Float32,
     used: int,
     begin: int,
     drawn: Int32,
@@ -196,26 +237,31 @@ def _draw(
     """Add the firings at `drawn[begin:]`, as long as the pool has room; returns how far it came, and the pool's use."""
     for i in range(begin, len(drawn)):
         feature = cells[drawn[i]] // len(row)
+        if ranks[i] > bars[feature]:
+            continue
         base = feature * len(row)
         token = cells[drawn[i]] - base
-        if ranks[i] > table.bar[feature]:
-            continue
         low, high = group(cells, row, drawn[i])
-        if used + high - low > len(table.at):
+        if used + high - low > len(at):
             return i, used
-        slot = _slot(table, feature)
+        slot = slots[feature, _slot(m, slots, counts, bars, feature)]
         slot.rank, slot.window, slot.position = ranks[i], windows[row[token]], position[token]
         slot.value, slot.start, slot.length = value[drawn[i]], used, high - low
         for j in range(low, high):
-            table.at[used] = position[cells[j] - base]
-            table.act[used] = value[j]
+            at[used] = position[cells[j] - base]
+            act[used] = value[j]
             used += 1
     return len(drawn), used
 
 
 @compiled
 def _add(
-    table: _Table,
+    m: int,
+    slots: np.ndarray,
+    counts: np.ndarray,
+    bars: UInt64,
+    pool_at: np.ndarray,
+    pool_act: Float32,
     used: int,
     begin: int,
     feature: Int32,
@@ -230,15 +276,15 @@ def _add(
 ) -> tuple[int, int]:
     """As `_draw`, for rows with their activations."""
     for i in range(begin, len(feature)):
-        if rank[i] > table.bar[feature[i]]:
+        if rank[i] > bars[feature[i]]:
             continue
-        if used + length[i] > len(table.at):
+        if used + length[i] > len(pool_at):
             return i, used
-        slot = _slot(table, feature[i])
+        slot = slots[feature[i], _slot(m, slots, counts, bars, feature[i])]
         slot.rank, slot.window, slot.position = rank[i], window[i], position[i]
         slot.value, slot.start, slot.length = value[i], used, length[i]
         for j in range(start[i], start[i] + length[i]):
-            table.at[used] = at[j]
-            table.act[used] = act[j]
+            pool_at[used] = at[j]
+            pool_act[used] = act[j]
             used += 1
     return len(feature), used

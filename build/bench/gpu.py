@@ -41,10 +41,14 @@ from transformers import Gemma2Config, Gemma2ForCausalLM, Gemma3ForCausalLM, Gem
 from atlas.corpus import Chunk, DocumentRef
 from atlas.dictionaries.base import Dictionary
 from atlas.engines import Shape, State, Worker
+from atlas.engines.line import Line
 from atlas.engines.product import Product
 from atlas.model.heap import keep_freed_memory
 from atlas.model.inputs import pad
 from atlas.model.lm import LanguageModel
+from atlas.stats import Accumulator
+from atlas.stats.sample import Sample
+from atlas.stats.top import Top
 
 WINDOW, TOP, SAMPLE = 128, 20, 128
 TURNS = 6
@@ -243,6 +247,34 @@ def errors(bench: Bench) -> str:
     return ", ".join(found)
 
 
+class Watch:
+    """Adds up how long some methods take: on the clock, and on the processor of the calling thread."""
+
+    def __init__(self, **watched: tuple[Any, str]) -> None:
+        self._spent = {name: [0.0, 0.0] for name in watched}
+        for name, (owner, method) in watched.items():
+            setattr(owner, method, self._timed(self._spent[name], getattr(owner, method)))
+
+    @staticmethod
+    def _timed(spent: list[float], method: Callable[..., Any]) -> Callable[..., Any]:
+        def timed(*given: Any, **named: Any) -> Any:
+            begun = time.perf_counter(), time.thread_time()
+            try:
+                return method(*given, **named)
+            finally:  # some additions of threads may be lost; it is for orientation
+                spent[0] += time.perf_counter() - begun[0]
+                spent[1] += time.thread_time() - begun[1]
+
+        return timed
+
+    def told(self) -> str:
+        """Seconds since the last call."""
+        text = ", ".join(f"{name} {clock:.2f} ({used:.2f})" for name, (clock, used) in self._spent.items())
+        for spent in self._spent.values():
+            spent[:] = 0.0, 0.0
+        return text
+
+
 def profile(bench: Bench) -> None:
     """What the device does in one turn of ours."""
     from torch.profiler import ProfilerActivity  # noqa: PLC0415
@@ -282,10 +314,20 @@ def main() -> None:
         for name, work in parts.items():
             bench.turn(work)
             print(f"{name:10} {bench.tokens / bench.turn(work):>10,.0f} tokens/s", flush=True)
+        watch = Watch(
+            statistics=(Accumulator, "update"),
+            waits=(Worker, "_wait"),
+            fetches=(Line, "fetch"),
+            draws=(Sample, "draw"),
+            tops=(Top, "fire"),
+            run=(bench.model, "run"),
+            tables=(Sample, "_table"),
+            settles=(Top, "_settle"),
+        )
         race = Race()
         for _ in range(TURNS):
             race.turn(partial(bench.turn, bench.floor), partial(bench.turn, bench.ours))
-            print("turn: floor {:.2f} s, ours {:.2f} s".format(*race.turns[-1]), flush=True)
+            print("turn: floor {:.2f} s, ours {:.2f} s".format(*race.turns[-1]), "of which", watch.told(), flush=True)
         count = sum(int(a.totals.count.sum()) for a in bench.worker.state.accumulators.values())
     name = torch.cuda.get_device_name(bench.device) if bench.device.type == "cuda" else bench.device.type
     used = torch.cuda.max_memory_allocated(bench.device) / 1e9 if bench.device.type == "cuda" else 0.0
