@@ -47,8 +47,6 @@ from atlas.model.heap import keep_freed_memory
 from atlas.model.inputs import pad
 from atlas.model.lm import LanguageModel
 from atlas.stats import Accumulator
-from atlas.stats.sample import Sample
-from atlas.stats.top import Top
 
 WINDOW, TOP, SAMPLE = 128, 20, 128
 TURNS = 6
@@ -318,11 +316,7 @@ def main() -> None:
             statistics=(Accumulator, "update"),
             waits=(Worker, "_wait"),
             fetches=(Line, "fetch"),
-            draws=(Sample, "draw"),
-            tops=(Top, "fire"),
-            run=(bench.model, "run"),
-            tables=(Sample, "_table"),
-            settles=(Top, "_settle"),
+            forward=(bench.model, "run"),
         )
         race = Race()
         for _ in range(TURNS):
