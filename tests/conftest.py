@@ -209,6 +209,12 @@ def _write_dictionary(folder: Path, architecture: str, layer: int, width: int, d
 
 
 @pytest.fixture(scope="session")
+def inputs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The inputs of the tiny atlas, not built: its recipe in their folder."""
+    return write_inputs(tmp_path_factory.mktemp("inputs"))
+
+
+@pytest.fixture(scope="session")
 def tiny(tmp_path_factory: pytest.TempPathFactory) -> Tiny:
     """The tiny atlas, built."""
     from atlas.config import load

@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from conftest import write_inputs
 
 from atlas.config import load
 from atlas.dictionaries.base import Dictionary
@@ -88,11 +87,10 @@ def test_the_split_product_is_as_exact_as_float32():
 
 
 @pytest.fixture(scope="module")
-def stores(tmp_path_factory):
+def stores(inputs):
     """Stores of the tiny recipe by what was changed in it."""
-    folder, made = tmp_path_factory.mktemp("gpu"), {}
-    write_inputs(folder)
-    recipe = (folder / "recipe.toml").read_text("utf-8")
+    folder, made = inputs.parent, {}
+    recipe = inputs.read_text("utf-8")
 
     def make(device: str = "cuda", dtype: str = "float32", **settings: object) -> Path:
         name = "-".join([device, dtype, *(f"{k}{v}" for k, v in settings.items())])
@@ -100,8 +98,9 @@ def stores(tmp_path_factory):
             text = recipe.replace('device = "cpu"', f'device = "{device}"')
             text = text.replace('source = "model"', f'source = "model"\ndtype = "{dtype}"')
             text = text.replace("threads = 1", "\n".join(f"{k} = {v}" for k, v in ({"threads": 1} | settings).items()))
-            (folder / "recipe.toml").write_text(text, "utf-8")
-            collect(load(folder / "recipe.toml"), places("tiny", folder / name), Silent())
+            changed = folder / f"{name}.toml"
+            changed.write_text(text, "utf-8")
+            collect(load(changed), places("tiny", folder / name), Silent())
             made[name] = places("tiny", folder / name).store
         return made[name]
 
