@@ -23,7 +23,8 @@ from atlas.stats.firings import CELLS_AT_MOST, Firings
 from atlas.stats.kernels import BINS, tally
 from atlas.stats.rows import Rows
 from atlas.stats.sample import Sample
-from atlas.stats.top import FEATURES_AT_MOST, Kept, Top, select_top
+from atlas.stats.select import FEATURES_AT_MOST, Kept, select_top
+from atlas.stats.top import Top
 
 
 @dataclass
