@@ -191,6 +191,28 @@ def show(
 
 
 @app.command()
+def inspect(
+    source: Annotated[str, typer.Argument(help="Folder, file or hf://org/repo/path[@revision].", metavar="PATH")],
+    form: Annotated[str, typer.Option("--format", help="Take it for this format.")] = "",
+    layer: Annotated[int | None, typer.Option("--layer", help="Which layer, where there are several.")] = None,
+    k: Annotated[int, typer.Option("--k", help="How many features fire, where the weights do not say.")] = 0,
+) -> None:
+    """Say what a dictionary is: format, shapes, hook point, and what would be done with it."""
+    from pydantic import ValidationError
+
+    from atlas.config import DictionarySection
+
+    try:
+        section = DictionarySection(id="it", source=source, format=form, layer=layer, k=k)
+    except ValidationError as error:
+        raise AtlasError("atlas inspect", error.errors()[0]["msg"]) from None
+    with _extra():
+        from atlas.pipeline.inspect import inspect as run
+    for what, finding in run(source, section):
+        print(f"{what + ':':<14}{finding}")
+
+
+@app.command()
 def doctor() -> None:
     """Tell what is installed, which devices there are, and how much room."""
     from atlas.pipeline.start import doctor as examine

@@ -108,12 +108,31 @@ class CorpusSection(Section):
 
 
 class DictionarySection(Section):
-    """One SAE."""
+    """One SAE or transcoder."""
 
     id: Slug = Field(description="Second part of every feature's address, such as `9-res-4k`.")
-    source: Text = Field(description="Local folder or `hf://org/repo/path[@revision]`.")
+    source: Text = Field(description="Local folder or file, or `hf://org/repo/path[@revision]`.")
     label: str = Field("", description="A longer name for pages.")
     hook_point: str = Field("", description="Overrides the hook point that the weights name.")
+    format: Literal[
+        "",
+        "saelens",
+        "gemma_scope",
+        "gemma_scope_2",
+        "llama_scope",
+        "sparsify",
+        "dictionary_learning",
+        "openai",
+        "qwen_scope",
+        "circuit_tracer",
+    ] = Field("", description="The format of the weights; by default it is recognised by the names of the files.")
+    layer: int | None = Field(None, description="Which layer, where the source holds several.", ge=0)
+    k: int = Field(0, description="How many features fire, where the weights do not say.", ge=0)
+    floor: float = Field(
+        0,
+        description="Activations up to this count as silence; of use for neurons, of which half fire everywhere.",
+        ge=0,
+    )
 
 
 class CollectSection(Section):

@@ -145,6 +145,10 @@ class DictionaryRecord:
     digest: str
     metadata: dict[str, str]
     unfit: UnfitRecord = UnfitRecord()
+    format: str = "saelens"
+    kind: str = "sae"
+    hook_out: str = ""
+    revision: str = ""
 
     @property
     def l0(self) -> float:

@@ -99,6 +99,68 @@ def hub_file(address: str, name: str) -> Path:
     return Path(str(found))
 
 
+def hub_files(address: str, depth: int) -> list[str]:
+    """Names of the files at an address, relative to it; of a single file its own name. Nothing is fetched.
+
+    Args:
+        address: `hf://org/repo[/path][@revision]`.
+        depth: How many folders below it are looked into.
+
+    Raises:
+        AtlasError: If there is no such place, or the Hub is out of reach and nothing of it in its cache.
+    """
+    import huggingface_hub  # noqa: PLC0415  (as above)
+
+    place = parse_hub(address)
+    try:
+        with _quiet():
+            names = _listed(huggingface_hub.HfApi(), place)
+    except Exception as error:
+        plain = _plain(address, error)
+        if plain is None:
+            raise
+        names = _cached(place)
+        if not names:
+            raise plain from error
+    lead = f"{place.path}/" if place.path else ""
+    inside = [name.removeprefix(lead) for name in names if name.startswith(lead)]
+    if not inside and place.path in names:
+        return [place.path.rpartition("/")[2]]
+    if not inside:
+        raise AtlasError(address, "no such file or folder in the repository")
+    return [name for name in inside if name.count("/") <= depth]
+
+
+def revision_of(path: Path) -> str:
+    """The commit that a file in the Hub's cache belongs to; "" for any other file."""
+    found = re.search(r"/snapshots/([0-9a-f]{40})/", path.as_posix())
+    return found[1] if found else ""
+
+
+def _listed(api: Any, place: HubAddress) -> list[str]:
+    """What the Hub says lies at an address, with paths from the repository's root."""
+    if place.path:
+        (entry, *_) = api.get_paths_info(place.repo, [place.path], revision=place.revision) or [None]
+        if entry is None:
+            return []
+        if hasattr(entry, "size"):  # a file
+            return [str(entry.path)]
+    tree = api.list_repo_tree(place.repo, place.path or None, recursive=True, revision=place.revision)
+    return [str(entry.path) for entry in tree if hasattr(entry, "size")]
+
+
+def _cached(place: HubAddress) -> list[str]:
+    """What the Hub's cache holds of a repository, with paths from its root."""
+    import huggingface_hub  # noqa: PLC0415  (as above)
+
+    try:
+        with _quiet():
+            root = Path(huggingface_hub.snapshot_download(place.repo, revision=place.revision, local_files_only=True))
+    except Exception:  # noqa: BLE001  (nothing is there, whatever it is that says so)
+        return []
+    return [path.relative_to(root).as_posix() for path in root.rglob("*") if path.is_file()]
+
+
 def sha256_of(path: Path) -> str:
     """SHA-256 of a file's bytes, as 64 hexadecimal digits.
 

@@ -215,13 +215,21 @@ def other(value: Any) -> Any:
     if isinstance(value, (int, float)):
         return value + 1
     if isinstance(value, str):
-        choices = {"float32": "float16", "bfloat16": "float16", "auto": "cpu", "local": "ray", "8GB": "9GB"}
+        choices = {
+            "float32": "float16",
+            "bfloat16": "float16",
+            "auto": "cpu",
+            "local": "ray",
+            "8GB": "9GB",
+            "saelens": "openai",
+        }
         return choices.get(value, f"{value}x")
     return ["9-res-1k/3"] if value in ((), []) else [*value, "x"]
 
 
 WHOLE = Recipe.model_validate(GOOD).model_dump(mode="json")
 WHOLE["atlas"]["year"] = 2026
+WHOLE["dictionary"] = [d | {"layer": 3, "format": "saelens"} for d in WHOLE["dictionary"]]
 WHOLE["collect"] |= {"autocast": "bfloat16", "memory": "8GB"}
 LABELS = {("model", "name"), ("dictionary", "label"), ("corpus", "part", "label"), ("corpus", "part", "licence")}
 LABELS |= {("collect", key) for key in EXECUTION["collect"]}

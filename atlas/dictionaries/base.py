@@ -1,38 +1,51 @@
-"""The one type that every published weight format is read into, and how it encodes."""
+"""The one type that every published weight format is read into, and how it encodes.
+
+Formats differ in names, in what they transpose, and in what they leave to be multiplied later. All of that is worked
+into the weights once, when they are read (`formats/`), so that four things are left to know of a dictionary: what its
+input is divided by, whether `b_dec` is taken off, and whether a feature fires above a bar or among the k highest.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import Literal
 
 import torch
 from torch import Tensor
 
 from atlas.errors import AtlasError
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
+Kind = Literal["sae", "transcoder", "neurons"]
+Normalise = Literal["none", "layer_norm", "constant_norm"]
+EPSILON = 1e-5
+"""Added to a standard deviation in `layer_norm`, as OpenAI's and SAELens's loaders do."""
 
 
 @dataclass(frozen=True)
 class Dictionary:
-    """A sparse autoencoder or transcoder, weights in float32.
+    """A sparse autoencoder, a transcoder, or the neurons of an MLP; weights in float32.
 
     Attributes:
         id: Its id in the recipe, such as `9-res-4k`.
-        architecture: `standard`, `jumprelu` or `topk`: which formula encodes.
+        architecture: What its publisher calls it, such as `gated`; for pages.
         hook_point: Where it reads, by the field's name.
         W_enc: Encoder, [d_in, d_sae].
         b_enc: Encoder bias, [d_sae].
-        W_dec: Decoder, one row a feature, [d_sae, d_in].
-        b_dec: Decoder bias, [d_in].
-        threshold: JumpReLU's threshold, in units of activation, [d_sae]; None for others.
-        k: How many features TopK keeps; None for others.
-        subtract_b_dec: Whether `b_dec` is taken from the input first.
+        W_dec: Decoder, one row a feature, [d_sae, d_out].
+        b_dec: Decoder bias, [d_out].
+        threshold: A feature fires only above it, in units of activation, [d_sae]; None for no threshold.
+        k: How many features fire on a token at most; None for no limit.
+        subtract_b_dec: Whether `b_dec` is taken from the input first; only where d_out is d_in.
+        normalise: What is done to each input vector before anything else.
+        kind: Whether it rebuilds its input (`sae`) or predicts what is elsewhere (`transcoder`).
+        hook_out: Where it writes; "" for where it reads.
+        W_skip: What a skip transcoder adds, [d_in, d_out]; None for others.
+        format: The format that it was read from.
         metadata: What the weights say of themselves, as text for pages. Hostile: escape it.
         digest: SHA-256 over the files.
         source: The address it came from, as in the recipe.
+        revision: The commit of the Hub's repository, if it came from there.
     """
 
     id: str
@@ -42,12 +55,18 @@ class Dictionary:
     b_enc: Tensor
     W_dec: Tensor
     b_dec: Tensor
-    threshold: Tensor | None
-    k: int | None
-    subtract_b_dec: bool
+    threshold: Tensor | None = None
+    k: int | None = None
+    subtract_b_dec: bool = False
+    normalise: Normalise = "none"
+    kind: Kind = "sae"
+    hook_out: str = ""
+    W_skip: Tensor | None = None
+    format: str = ""
     metadata: dict[str, str] = field(default_factory=dict)
     digest: str = ""
     source: str = ""
+    revision: str = ""
 
     @property
     def width(self) -> int:
@@ -55,38 +74,77 @@ class Dictionary:
         return int(self.W_enc.shape[1])
 
     @property
-    def d_model(self) -> int:
-        """Width of what it reads, `d_in`."""
+    def d_in(self) -> int:
+        """Width of what it reads."""
         return int(self.W_enc.shape[0])
+
+    @property
+    def d_out(self) -> int:
+        """Width of what it writes."""
+        return int(self.W_dec.shape[1])
 
     @cached_property
     def bar(self) -> Tensor:
-        """float32 [d_sae]: a feature fires where its pre-activation is above this. Says nothing of TopK."""
+        """float32 [d_sae]: a feature can fire where its pre-activation is above this."""
         zero = torch.zeros_like(self.b_enc)
         # Negative thresholds exist in the wild, and relu comes after the threshold.
         return zero if self.threshold is None else torch.maximum(self.threshold, zero)
 
+    def prepare(self, x: Tensor) -> Tensor:
+        """What the encoder's product is taken of: x as float32, normalised.
+
+            layer_norm      (x - mean) / (std + 1e-5), std with n - 1 (OpenAI's sparse_autoencoder; SAELens 6)
+            constant_norm   x sqrt(d_in) / |x| (SAELens 6, `constant_norm_rescale`)
+
+        Args:
+            x: [n, d_in], any floating dtype.
+        """
+        x = x.float()
+        if self.normalise == "layer_norm":
+            x = x - x.mean(dim=-1, keepdim=True)
+            x = x / (x.std(dim=-1, keepdim=True) + EPSILON)
+        if self.normalise == "constant_norm":
+            x = x * (self.d_in**0.5 / x.norm(dim=-1, keepdim=True))
+        return x
+
     def encode(self, x: Tensor) -> Tensor:
         """Activations of all features.
 
-            pre      = (x - b_dec if subtract_b_dec else x) @ W_enc + b_enc
-            standard = relu(pre)
-            jumprelu = relu(pre) where pre > threshold, else 0
-            topk     = relu(pre) at the k largest pre, else 0
-
-        (`shared/reference/formats.md`, after SAELens 6.54.)
+            pre = (prepare(x) - b_dec if subtract_b_dec else prepare(x)) @ W_enc + b_enc
+            act = pre where pre > max(threshold, 0) and pre is among the token's k highest, else 0
 
         Args:
             x: Activations at the hook point, any floating dtype, [n, d_in].
 
         Returns:
-            float32 [n, d_sae], non-negative.
+            float32 [n, d_sae], non-negative, in units of the normalised input.
         """
-        x = x.float()  # [n, d_in]
+        x = self.prepare(x)
         if self.subtract_b_dec:
             x = x - self.b_dec
         pre = torch.addmm(self.b_enc, x, self.W_enc)  # [n, d_sae]
-        return ENCODERS[self.architecture](self, pre)
+        if self.k is not None:
+            values, indices = pre.topk(self.k, dim=-1, sorted=False)  # [n, k]
+            pre = torch.zeros_like(pre).scatter_(-1, indices, values)
+        return pre.masked_fill_(pre <= self.bar, 0.0)
+
+    def decode(self, x: Tensor, activations: Tensor) -> Tensor:
+        """What the dictionary says is at `hook_out`.
+
+        Args:
+            x: What was encoded, [n, d_in]: normalisation is undone with it, and a skip connection reads it.
+            activations: [n, d_sae].
+
+        Returns:
+            float32 [n, d_out].
+        """
+        x = x.float()
+        out = activations @ self.W_dec + self.b_dec
+        if self.normalise == "layer_norm":
+            out = out * (x - x.mean(dim=-1, keepdim=True)).std(dim=-1, keepdim=True) + x.mean(dim=-1, keepdim=True)
+        elif self.normalise == "constant_norm":
+            out = out * (x.norm(dim=-1, keepdim=True) / self.d_in**0.5)
+        return out if self.W_skip is None else out + x @ self.W_skip
 
     def to(self, device: torch.device | str) -> Dictionary:
         """The same dictionary with its weights on another device."""
@@ -95,48 +153,81 @@ class Dictionary:
 
     def tensors(self) -> dict[str, Tensor]:
         """The weights that it has, by name."""
-        named = {"W_enc": self.W_enc, "b_enc": self.b_enc, "W_dec": self.W_dec, "b_dec": self.b_dec}
-        return named if self.threshold is None else {**named, "threshold": self.threshold}
+        names = ("W_enc", "b_enc", "W_dec", "b_dec", "threshold", "W_skip")
+        found = {name: getattr(self, name) for name in names}
+        return {name: value for name, value in found.items() if value is not None}
 
 
-def check_fits(dictionary: Dictionary, d_model: int) -> None:
-    """Make sure that a dictionary reads vectors of the width that its hook point gives.
+def scaled(dictionary: Dictionary, factor: Tensor) -> Dictionary:
+    """The same dictionary with activations `factor` times as large: what it decodes to does not change.
+
+    Some publishers report activations times the length of the decoder's row.
+
+    Args:
+        dictionary: One whose features fire above a bar, or whose k highest are meant after scaling.
+        factor: [d_sae], positive.
+    """
+    wide = factor.double()
+    threshold = None if dictionary.threshold is None else (dictionary.threshold.double() * wide).float()
+    return replace(
+        dictionary,
+        W_enc=(dictionary.W_enc.double() * wide).float(),
+        b_enc=(dictionary.b_enc.double() * wide).float(),
+        W_dec=(dictionary.W_dec.double() / wide[:, None]).float(),
+        threshold=threshold,
+    )
+
+
+def with_floor(dictionary: Dictionary, floor: float) -> Dictionary:
+    """The same dictionary, whose features are silent up to this activation."""
+    bar = torch.full_like(dictionary.b_enc, floor)
+    return replace(
+        dictionary, threshold=bar if dictionary.threshold is None else torch.maximum(dictionary.threshold, bar)
+    )
+
+
+def norms(rows: Tensor) -> Tensor:
+    """Lengths of decoder rows, [d_sae]; 1 for a row of zeros, which no scaling can help."""
+    length = rows.norm(dim=1)
+    return torch.where(length > 0, length, torch.ones_like(length))
+
+
+def gated(x_to_gate: Tensor, b_gate: Tensor, r_mag: Tensor, b_mag: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """A gated encoder (Rajamanoharan et al. 2024) as one with a threshold, exactly.
+
+    With z = x @ W the gate is open where z + b_gate > 0, and the magnitude is pre = exp(r) z + b_mag. Since exp(r) is
+    positive, the gate is open where pre > b_mag - exp(r) b_gate: a JumpReLU's threshold.
+
+    Args:
+        x_to_gate: W, [d_in, d_sae].
+        b_gate: [d_sae].
+        r_mag: [d_sae].
+        b_mag: [d_sae].
+
+    Returns:
+        W_enc, b_enc and threshold.
+    """
+    scale = r_mag.double().exp()
+    threshold = b_mag.double() - scale * b_gate.double()
+    return (x_to_gate.double() * scale).float(), b_mag, threshold.float()
+
+
+def check_fits(dictionary: Dictionary, d_in: int, d_out: int) -> None:
+    """Make sure that a dictionary reads and writes vectors of the widths that its hook points have.
 
     Raises:
         AtlasError: If the widths differ: the weights belong to another model or hook point.
     """
-    if dictionary.d_model != d_model:
+    if dictionary.d_in != d_in:
         raise AtlasError(
             dictionary.source or dictionary.id,
-            f"reads vectors of width {dictionary.d_model}, but {dictionary.hook_point} of this model gives {d_model}",
+            f"reads vectors of width {dictionary.d_in}, but {dictionary.hook_point} of this model gives {d_in}",
             "check the recipe's model and hook_point",
         )
-
-
-# The formulas work in place on `pre`, which is theirs: at 16k features it is the largest tensor of the pass.
-
-
-def _standard(_: Dictionary, pre: Tensor) -> Tensor:
-    return pre.relu_()
-
-
-def _jumprelu(dictionary: Dictionary, pre: Tensor) -> Tensor:
-    if dictionary.threshold is None:
-        raise AtlasError(dictionary.id, "a jumprelu dictionary without a threshold")
-    # Negative thresholds exist in the wild, so relu has to come as well.
-    return pre.masked_fill_(pre <= dictionary.threshold, 0.0).relu_()
-
-
-def _topk(dictionary: Dictionary, pre: Tensor) -> Tensor:
-    if dictionary.k is None:
-        raise AtlasError(dictionary.id, "a topk dictionary without k")
-    values, indices = pre.topk(dictionary.k, dim=-1, sorted=False)  # [n, k]
-    return torch.zeros_like(pre).scatter_(-1, indices, values.relu_())
-
-
-ENCODERS: dict[str, Callable[[Dictionary, Tensor], Tensor]] = {
-    "standard": _standard,
-    "jumprelu": _jumprelu,
-    "topk": _topk,
-}
-"""Architecture -> what makes activations of pre-activations, [n, d_sae] -> [n, d_sae]."""
+    if dictionary.d_out != d_out:
+        place = dictionary.hook_out or dictionary.hook_point
+        raise AtlasError(
+            dictionary.source or dictionary.id,
+            f"writes vectors of width {dictionary.d_out}, but {place} of this model has {d_out}",
+            "check the recipe's model and hook_point",
+        )

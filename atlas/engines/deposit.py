@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+from torch import Tensor
 
 from atlas.corpus import Corpus, DocumentRef, Found
 from atlas.dictionaries.base import Dictionary
@@ -93,9 +94,9 @@ def deposit(
         summary, unfit = _summary(passes, place, keep)
         fold = model.final_norm_fold()
         logits = logit_effects(
-            dictionary.W_dec, model.unembedding(), fold.scale, centred=fold.centred, k=keep.logits, tick=tick
+            written(model, dictionary), model.unembedding(), fold.scale, centred=fold.centred, k=keep.logits, tick=tick
         )
-        columns = _features(summary) | _logits(logits) | _neighbours(dictionaries, place, keep)
+        columns = _features(summary) | _logits(logits) | _neighbours(model, dictionaries, place, keep)
         name = f"{dictionary.id}/features.parquet"
         cuts = list(range(ROWS, dictionary.width, ROWS))
         files[name] = write_table(folder / name, columns, FEATURES, cuts)
@@ -149,16 +150,22 @@ def _logits(table: LogitTable) -> dict[str, Any]:
     }
 
 
-def _neighbours(dictionaries: Sequence[Dictionary], place: int, keep: Keep) -> dict[str, Any]:
+def written(model: LanguageModel, dictionary: Dictionary) -> Tensor:
+    """What each feature writes into the residual stream, float32 [f, d_model]."""
+    return model.into_stream(model.hook(dictionary.hook_out or dictionary.hook_point), dictionary.W_dec)
+
+
+def _neighbours(model: LanguageModel, dictionaries: Sequence[Dictionary], place: int, keep: Keep) -> dict[str, Any]:
     """Neighbours in the same dictionary first, then in the others in the recipe's order."""
-    own = dictionaries[place]
+    own = written(model, dictionaries[place])
     parts = []
     for other_place, other in enumerate(dictionaries):
         k = keep.neighbours if other_place == place else keep.across
-        if other.W_dec.shape[1] == own.W_dec.shape[1] and k:
-            parts.append((other_place, nearest(own.W_dec, other.W_dec, k, same=other_place == place)))
+        if k:
+            rows = own if other_place == place else written(model, other)
+            parts.append((other_place, nearest(own, rows, k, same=other_place == place)))
     parts.sort(key=lambda part: part[0] != place)
-    width = own.width
+    width = len(own)
     where = [np.full(p.index.shape, i, np.int16) for i, p in parts]
     empty = np.zeros((width, 0), np.int32)
     return {

@@ -10,7 +10,8 @@ For a dictionary of f features on n tokens:
 3. On a CPU the rows are sifted in blocks of `BLOCK` features, one a thread: compare, find, copy out,
    accumulate, while the block is in the core's cache. Elsewhere the device sifts all rows while it encodes the next
    ones, and only what fires crosses to the host (`line`).
-4. TopK needs all features of a token at once: tokens are encoded a slice at a time, [n', f], and the k
+4. Where the input is normalised, each vector is divided by its own length first.
+5. TopK needs all features of a token at once: tokens are encoded a slice at a time, [n', f], and the k
    largest of each are sorted into the same form.
 
 Cost: the encoder's product, 2 n d f operations, which nobody can avoid; then one reading of the n f
@@ -120,9 +121,13 @@ class Encoder:
             x: [n, d_in], finite; float32, or bfloat16 off the CPU.
             largest: Greatest magnitude in `x`.
         """
-        if self._safe(largest):
+        d = self.dictionary
+        if d.normalise == "none" and self._safe(largest):
             return None
-        fits = torch.ones(len(x), dtype=torch.bool, device=x.device)
+        x = d.prepare(x)
+        fits = torch.isfinite(x).all(1)  # a vector of zeros has no length to be divided by
+        if d.normalise != "none" and bool(fits.all()) and self._safe(d.d_in**0.5):
+            return None
         for _, pre in self._rows(x, lambda: "pre", all_of_them=True):  # so that all blocks agree, in whatever pass
             fits &= (pre.abs() < MOST).all(0)
         return fits
@@ -138,6 +143,8 @@ class Encoder:
         Returns:
             Calls of `take` that may not have ended yet. Off the CPU, what comes last waits in the line.
         """
+        if self.dictionary.normalise != "none":
+            x = self.dictionary.prepare(x)
         if self.dictionary.k is not None:
             return self._top_k(x.float(), batch, take)
         pending: Pending = []
@@ -212,7 +219,7 @@ class Encoder:
             pre = torch.addmm(self._bias, part, d.W_enc, out=self._buffers.get("pre", len(part), d.width))
             value, feature = pre.topk(d.k or d.width, dim=-1, sorted=False)
             token = torch.arange(first, first + len(part), device=x.device)[:, None]
-            fires = value > 0
+            fires = value > self._bars[feature]
             cells.append((feature * len(x) + token)[fires].cpu().numpy())
             values.append(value[fires].cpu().numpy())
         cell = np.concatenate(cells)

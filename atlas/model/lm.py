@@ -2,12 +2,10 @@
 
 1. The forward pass runs on the base model (no head, no logits, no key-value cache).
 2. A hook at each hook point keeps the tensor that passes there.
-3. When the last one has come by, a private exception ends the pass: what is after it costs nothing. `trim` drops the
-   blocks after it altogether, for the memory that they take.
+3. When the last one has come by, a private exception ends the pass. `trim` drops the blocks after it altogether.
 
-Windows are padded on the right. Attention is causal, so no real position sees padding. The families of `hooks.ADDS`,
-for which a test checks that, run without a mask: flash attention on a GPU takes none, and a
-compiled block has one graph instead of two. Others are handed a mask where there is padding.
+Windows are padded on the right; attention is causal, so no real position sees padding. `families.FAMILIES`, for which
+a test checks that, run without a mask (flash attention takes none); others are handed one where there is padding.
 """
 
 from __future__ import annotations
@@ -20,9 +18,11 @@ from torch import Tensor, nn
 
 from atlas.errors import AtlasError
 from atlas.model.blocks import Backend, Blocks
-from atlas.model.hooks import ADDS, HookPoint, find_hook
+from atlas.model.families import FAMILIES
+from atlas.model.hooks import HookPoint, find_hook, normalized
 from atlas.model.norm import FoldedNorm, final_norm, fold
 from atlas.model.quiet import quiet
+from atlas.model.stream import into_stream, width_at
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -62,7 +62,7 @@ class LanguageModel:
         if getattr(text, "attn_logit_softcapping", None):
             # Older releases of transformers choose an attention that leaves Gemma 2's soft cap out.
             self.lm.set_attn_implementation("eager")
-        self._sees_padding = self._family not in ADDS or bool(getattr(text, "use_bidirectional_attention", False))
+        self._sees_padding = self._family not in FAMILIES or bool(getattr(text, "use_bidirectional_attention", False))
         self._autocast = None if autocast is None else DTYPES[autocast]
         self._blocks = Blocks(self._base)
         self.n_layers = self._blocks.count
@@ -158,7 +158,15 @@ class LanguageModel:
             AtlasError: If this model has no such hook point, or `trim` dropped its block.
         """
         self._blocks.check(name)
-        return find_hook(self._base, self._prefix, self._family, name)
+        return find_hook(self._base, self._prefix, self.lm.config.get_text_config(), name)
+
+    def width(self, point: HookPoint) -> int:
+        """Width of what passes a hook point; that of the residual stream unless it is read before a linear map."""
+        return width_at(self._base, point, self.d_model)
+
+    def into_stream(self, point: HookPoint, rows: Tensor) -> Tensor:
+        """Directions at a hook point as directions in the residual stream; see `stream`."""
+        return into_stream(self._base, point, rows, self.d_model)
 
     def eval(self) -> LanguageModel:
         """Make sure that dropout is off (it is, after `load`)."""
@@ -257,7 +265,9 @@ class LanguageModel:
             if len(kept) == wanted:
                 raise _Enough
 
-        if point.reads_input:
+        if point.side == "normalized":
+            return module.register_forward_pre_hook(_on_input(lambda x: keep(normalized(module, x))), with_kwargs=True)
+        if point.side == "input":
             return module.register_forward_pre_hook(_on_input(keep), with_kwargs=True)
         return module.register_forward_hook(lambda _module, _inputs, output: keep(output))
 

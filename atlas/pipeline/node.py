@@ -51,7 +51,7 @@ class MakeWorker:
         """
         keep_freed_memory()
         torch.set_num_threads(self.threads)
-        dictionaries = [load_dictionary(section, self.recipe, self.cache) for section in self.recipe.dictionary]
+        dictionaries = [load_dictionary(section, self.recipe) for section in self.recipe.dictionary]
         fetched = fetch_model(self.recipe.model, self.cache, lambda _line: None, self.recipe.resolve)
         inputs = Inputs(dictionaries, fetched, "")
         for (name, there), (_, here) in zip(self.has, _has(inputs), strict=True):

@@ -28,7 +28,7 @@ from atlas.paths import Places
 from atlas.pipeline.report import Reporter
 
 SECTIONS = ("model", "corpus", "dictionary", "collect")
-PASS_FORMAT = "pass 5"  # noqa: S105 (not a password) -- raise it when the same inputs would give other bytes
+PASS_FORMAT = "pass 6"  # noqa: S105 (not a password) -- raise it when the same inputs would give other bytes
 
 MEMORY = 8 * 10**9
 """Bytes that a micro-batch is fitted into where the recipe does not say."""
@@ -80,7 +80,7 @@ def read_inputs(recipe: Recipe, places: Places, report: Reporter) -> Inputs:
         AtlasError: If anything is missing, damaged or not what it should be.
     """
     keep_freed_memory()  # before the first tensor: part of it has no effect afterwards
-    dictionaries = [load_dictionary(section, recipe, places.cache) for section in recipe.dictionary]
+    dictionaries = [load_dictionary(section, recipe) for section in recipe.dictionary]
     fetched = fetch_model(recipe.model, places.cache, report.say, recipe.resolve)
     own = (d.digest for d in dictionaries)
     return Inputs(
@@ -124,9 +124,11 @@ def load_model(recipe: Recipe, inputs: Inputs, device: torch.device) -> Language
     model = LanguageModel.load(
         inputs.fetched.folder, recipe.model.dtype, "cpu", autocast=recipe.collect.autocast or None
     )
+    places = {name: model.hook(name) for d in inputs.dictionaries for name in (d.hook_point, d.hook_out) if name}
     for dictionary in inputs.dictionaries:
-        check_fits(dictionary, model.d_model)
-    model.trim([model.hook(name) for name in dict.fromkeys(d.hook_point for d in inputs.dictionaries)])
+        out = places[dictionary.hook_out or dictionary.hook_point]
+        check_fits(dictionary, model.width(places[dictionary.hook_point]), model.width(out))
+    model.trim(list(places.values()))  # what is written into is needed for logit effects
     model.to(device)
     if recipe.collect.compile:
         model.compile()
@@ -148,7 +150,7 @@ def measure(recipe: Recipe, model: LanguageModel, dictionaries: Sequence[Diction
     return Size(
         model=footprint(model),
         hooks=len({d.hook_point for d in dictionaries}),
-        encoders=tuple((d.d_model, d.width) for d in dictionaries),
+        encoders=tuple((d.d_in, d.width) for d in dictionaries),
         tokens=recipe.corpus.tokens,
         window=recipe.corpus.window,
         batch=1,

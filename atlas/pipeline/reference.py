@@ -55,8 +55,8 @@ NOTES = {
     "corpus.part": f"`demo:NAME` knows {', '.join(f'`{name}`' for name in sorted(DEMO))}. A file whose name ends in "
     "`.jsonl` or `.ndjson` holds a document a line, with an `id` if you like; any other file is one document. Text is "
     "UTF-8. A dataset of the Hub is read from its beginning, 8 characters for every token of `corpus.tokens`.",
-    "dictionary": "Read is the layout of SAELens 6 (`cfg.json` and `sae_weights.safetensors`), architectures "
-    "`standard`, `jumprelu` and `topk`. Transcoders and other formats are refused.",
+    "dictionary": "Which files each format has is on [Your own atlas](your-own-atlas.md#formats). `atlas inspect` says "
+    "what an address holds.",
     "names": "A name in a later file wins over one in an earlier file. Names for dictionaries that the recipe does not "
     "have are left out, so that one file can serve several recipes.",
     "site": "A page of yours takes the place of a docs page with the same path. `index.md` is refused: the home page "

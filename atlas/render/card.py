@@ -28,8 +28,9 @@ def card(manifest: Manifest, dictionary: DictionaryRecord) -> tuple[Fact, ...]:
     start = "BOS + " if corpus.bos else ""
     facts = [
         ("Model", f"{model.source} · sha256 {model.digest[:_DIGEST]}", "Weights, configuration and tokenizer"),
-        ("Dictionary", f"{dictionary.architecture} · sha256 {dictionary.digest[:_DIGEST]}", dictionary.source),
+        ("Dictionary", f"{dictionary.architecture} · sha256 {dictionary.digest[:_DIGEST]}", _pinned(dictionary)),
         ("Hook point", dictionary.hook_point, "Where the dictionary reads"),
+        *([("Writes to", dictionary.hook_out, "What a transcoder predicts")] if dictionary.hook_out else []),
         ("Tokenizer", f"sha256 {model.tokenizer_digest[:_DIGEST]}", ""),
         (
             "Corpus",
@@ -52,6 +53,8 @@ def recompute(manifest: Manifest, dictionary: DictionaryRecord, feature: Feature
     plain = (
         dictionary.hook_point.endswith("hook_resid_post") and layer is not None and layer + 1 < manifest.model.layers
     )
+    plain = plain and (dictionary.format, dictionary.kind) == ("saelens", "sae")
+    plain = plain and dictionary.metadata.get("normalize_activations", "none") == "none"
     if not plain or not feature.top or dictionary.architecture not in {"standard", "jumprelu"}:
         return ""
     bos = f"{manifest.corpus.bos_id}, " if manifest.corpus.bos_id is not None else ""
@@ -82,6 +85,12 @@ with torch.no_grad():
     x = model(ids, output_hidden_states=True).hidden_states[{(layer or 0) + 1}][0, {at}]
 pre = {x} @ w["W_enc"][:, {i}] + w["b_enc"][{i}]
 print(float({gate}))  # {numbers.activation(feature.max)}"""
+
+
+def _pinned(dictionary: DictionaryRecord) -> str:
+    """Where it came from, with the commit if the address names none."""
+    known = not dictionary.revision or "@" in dictionary.source
+    return dictionary.source if known else f"{dictionary.source}@{dictionary.revision}"
 
 
 def _on_hub(source: str) -> _Hub | None:

@@ -163,9 +163,10 @@ def home_view(
 def _lead(record: DictionaryRecord, context: Context) -> str:
     place = hook_label(record, context.manifest.model.layers)
     where = f"layer {place}" if record.layer is not None else place
+    writes = f" and writes to `{record.hook_out}`" if record.hook_out else ""
     return (
         f"{numbers.count(record.width)} features of a {record.architecture} dictionary that reads "
-        f"{context.manifest.model.name} at `{record.hook_point}` ({where})."
+        f"{context.manifest.model.name} at `{record.hook_point}` ({where}){writes}."
     )
 
 

@@ -46,8 +46,9 @@ from small import write_dictionary
 
 from atlas.config import load
 from atlas.corpus import Chunk, corpus_key, open_corpus
-from atlas.dictionaries import saelens
 from atlas.dictionaries.base import Dictionary
+from atlas.dictionaries.files import find_files
+from atlas.dictionaries.formats import Wanted, saelens
 from atlas.engines import Shape, State, Worker
 from atlas.engines.encode import Buffers, Encoder
 from atlas.model.heap import keep_freed_memory
@@ -169,7 +170,7 @@ class Bench:
             folder = self.scratch / name
             hook_point = f"blocks.{block}.hook_resid_post"
             write_dictionary(folder, self.activations[block][:FEW], width, hook_point, seed=width)
-        return saelens.read(folder / "cfg.json", folder / "sae_weights.safetensors", name, real or "random")
+        return saelens.read(find_files(str(folder), Path), Wanted(name))
 
     def race(self, names: list[str], count: int) -> Race:
         """A pass with these dictionaries against its floor."""

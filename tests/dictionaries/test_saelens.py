@@ -13,7 +13,7 @@ import torch
 from safetensors.torch import load_file
 
 from atlas.config import DictionarySection, Recipe
-from atlas.dictionaries import load as loading
+from atlas.dictionaries import files
 from atlas.dictionaries.base import Dictionary, check_fits
 from atlas.dictionaries.load import load_dictionary
 from atlas.errors import AtlasError
@@ -27,7 +27,7 @@ DEMO = Path(__file__).parents[2] / "build" / "demo" / "layer_9_width_1024"
 def read(folder: Path, hook_point: str = "") -> Dictionary:
     recipe = Recipe.model_construct(folder=folder.parent)
     section = DictionarySection(id="1-res", source=folder.name, hook_point=hook_point)
-    return load_dictionary(section, recipe, folder.parent / "cache")
+    return load_dictionary(section, recipe)
 
 
 def by_hand(folder: Path, x: np.ndarray) -> np.ndarray:
@@ -72,7 +72,7 @@ def test_what_is_read(make: Callable[..., Path]) -> None:
     folder = make("jumprelu")
     dictionary = read(folder)
     assert (dictionary.id, dictionary.architecture, dictionary.source) == ("1-res", "jumprelu", "sae")
-    assert (dictionary.width, dictionary.d_model, dictionary.k) == (10, 6, None)
+    assert (dictionary.width, dictionary.d_in, dictionary.k) == (10, 6, None)
     assert dictionary.hook_point == "blocks.1.hook_resid_post"
     assert dictionary.metadata == {
         "hook_name": "blocks.1.hook_resid_post",
@@ -97,33 +97,35 @@ def test_to_moves_every_tensor(make: Callable[..., Path]) -> None:
 
 def test_check_fits(make: Callable[..., Path]) -> None:
     dictionary = read(make())
-    check_fits(dictionary, 6)
+    check_fits(dictionary, 6, 6)
     with pytest.raises(AtlasError, match=r"sae: reads vectors of width 6, but blocks.1.hook_resid_post .* gives 8"):
-        check_fits(dictionary, 8)
+        check_fits(dictionary, 8, 8)
+    with pytest.raises(AtlasError, match=r"sae: writes vectors of width 6, but blocks.1.hook_resid_post .* has 8"):
+        check_fits(dictionary, 6, 8)
 
 
 @pytest.mark.parametrize(
     ("changes", "says"),
     [
-        ({"architecture": "gated"}, "architecture 'gated' is not supported yet"),
-        ({"architecture": "abstopk"}, "architecture 'abstopk' is not supported yet; read are standard, jumprelu, topk"),
+        ({"architecture": "gated"}, "tensor b_gate is missing"),
+        ({"architecture": "abstopk"}, "architecture 'abstopk' is not read: its features fire in both directions"),
         ({"architecture": "magic"}, "unknown architecture 'magic'"),
         ({"architecture": None}, "key 'architecture' is missing"),
-        ({"architecture": 3}, "architecture is 3, not a text"),
+        ({"architecture": 3}, "architecture is '3', not a text"),
         ({"d_in": None}, "key 'd_in' is missing"),
         ({"d_sae": "many"}, "d_sae is 'many', not a positive number"),
-        ({"d_sae": True}, "d_sae is True, not a positive number"),
-        ({"d_sae": 0}, "d_sae is 0, not a positive number"),
-        ({"normalize_activations": "layer_norm"}, "normalize_activations = 'layer_norm' is not supported yet"),
-        ({"reshape_activations": "hook_z"}, "reshape_activations = 'hook_z' is not supported yet"),
-        ({"rescale_acts_by_decoder_norm": True}, "rescale_acts_by_decoder_norm = true is not supported yet"),
+        ({"d_sae": True}, "d_sae is 'True', not a positive number"),
+        ({"d_sae": 0}, "d_sae is '0', not a positive number"),
+        ({"normalize_activations": "by_magic"}, "normalize_activations is 'by_magic', not one of"),
+        ({"reshape_activations": "hook_q"}, "reshape_activations is 'hook_q', not none or hook_z"),
+        ({"rescale_acts_by_decoder_norm": True}, "rescale_acts_by_decoder_norm is not known of standard"),
         ({"apply_b_dec_to_input": "yes"}, "apply_b_dec_to_input is 'yes', not true or false"),
         ({"metadata": {}}, "names no hook point"),
-        ({"metadata": []}, "names no hook point"),
-        ({"metadata": ["a"]}, "metadata is not a JSON object"),
+        ({"metadata": []}, "metadata is not a mapping of names to values"),
+        ({"metadata": ["a"]}, "metadata is not a mapping of names to values"),
         ({"architecture": "topk"}, "key 'k' is missing"),
         ({"architecture": "topk", "k": 11}, "k is 11, more than the 10 features"),
-        ({"d_in": 7}, r"sae_weights.safetensors: W_enc is \[6, 10\], but .* ask for \[7, 10\]"),
+        ({"d_in": 7}, r"sae_weights.safetensors: W_enc is \[6, 10\], but should be \[7, 10\]"),
         ({"architecture": "jumprelu"}, "tensor threshold is missing; it holds W_dec, W_enc, b_dec, b_enc"),
     ],
 )
@@ -148,8 +150,8 @@ def _bare(make: Callable[..., Path], changes: dict[str, Any]) -> Path:
     ("tensors", "says"),
     [
         ({"W_dec": None}, "tensor W_dec is missing"),
-        ({"W_dec": torch.zeros(6, 10)}, r"W_dec is \[6, 10\], but .* ask for \[10, 6\]"),
-        ({"b_enc": torch.zeros(10, 1)}, r"b_enc is \[10, 1\], but .* ask for \[10\]"),
+        ({"W_dec": torch.zeros(6, 10)}, r"W_dec is \[6, 10\], but should be \[10, 6\]; it looks transposed"),
+        ({"b_enc": torch.zeros(10, 1)}, r"b_enc is \[10, 1\], but should be \[10\]"),
         ({"b_dec": torch.full((6,), float("nan"))}, "b_dec holds values that are not finite"),
         ({"W_enc": torch.full((6, 10), float("inf"))}, "W_enc holds values that are not finite"),
         ({"b_dec": torch.zeros(6, dtype=torch.int64)}, "b_dec holds torch.int64, not floating point"),
@@ -164,7 +166,7 @@ def test_refused_tensors(make: Callable[..., Path], tensors: dict[str, Any], say
 def test_a_config_that_is_none(make: Callable[..., Path], text: str) -> None:
     folder = make()
     (folder / "cfg.json").write_bytes(text.encode("latin-1"))
-    with pytest.raises(AtlasError, match=r"cfg.json: not (JSON|a JSON object)"):
+    with pytest.raises(AtlasError, match=r"cfg.json: not (JSON|a mapping of names to values)"):
         read(folder)
 
 
@@ -173,7 +175,7 @@ def test_damaged_weights(make: Callable[..., Path], size: int) -> None:
     folder = make()
     weights = folder / "sae_weights.safetensors"
     weights.write_bytes(weights.read_bytes()[:size])
-    with pytest.raises(AtlasError, match="not a whole safetensors file"):
+    with pytest.raises(AtlasError, match=r"sae_weights.safetensors: cannot be read as weights .*; fetch it again"):
         read(folder)
 
 
@@ -182,10 +184,10 @@ def test_missing_files(make: Callable[..., Path], tmp_path: Path) -> None:
         read(tmp_path / "nowhere")
     folder = make()
     (folder / "sae_weights.safetensors").unlink()
-    with pytest.raises(AtlasError, match=r"sae_weights\.safetensors: no such file"):
+    with pytest.raises(AtlasError, match=r"sae: in no format that is known; it holds cfg\.json; saelens has"):
         read(folder)
     (folder / "cfg.json").unlink()
-    with pytest.raises(AtlasError, match=r"cfg\.json: no such file"):
+    with pytest.raises(AtlasError, match=r"sae: in no format that is known; it holds nothing"):
         read(folder)
 
 
@@ -197,9 +199,12 @@ def test_from_the_hub(make: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
         asked.append((address, name))
         return folder / name
 
-    monkeypatch.setattr(loading, "hub_file", hub_file)
+    monkeypatch.setattr(files, "hub_file", hub_file)
+    monkeypatch.setattr(
+        files, "hub_files", lambda _address, _depth: ["cfg.json", "sae_weights.safetensors", "README.md"]
+    )
     section = DictionarySection(id="hub", source="hf://org/saes/layer_1@v2")
-    dictionary = load_dictionary(section, Recipe.model_construct(folder=Path()), folder)
+    dictionary = load_dictionary(section, Recipe.model_construct(folder=Path()))
     assert dictionary.source == "hf://org/saes/layer_1@v2"
     assert asked == [(section.source, "cfg.json"), (section.source, "sae_weights.safetensors")]
 
@@ -207,7 +212,7 @@ def test_from_the_hub(make: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
 @pytest.mark.skipif(not DEMO.is_dir(), reason="the demo's dictionaries are not in this checkout")
 def test_the_demo_dictionary() -> None:
     dictionary = read(DEMO)
-    assert (dictionary.width, dictionary.d_model, dictionary.architecture) == (1024, 640, "jumprelu")
+    assert (dictionary.width, dictionary.d_in, dictionary.architecture) == (1024, 640, "jumprelu")
     assert dictionary.hook_point == "blocks.9.hook_resid_post"
     assert dictionary.subtract_b_dec
     torch.testing.assert_close(dictionary.W_dec.norm(dim=1), torch.ones(1024), rtol=0, atol=5e-3)

@@ -27,6 +27,7 @@ _ROTARY: dict[str, Any] = {
     "max_position_embeddings": 64,
 }
 FAMILIES: dict[str, dict[str, Any]] = {
+    "gemma": _ROTARY,
     "gemma2": _ROTARY,
     "gemma3_text": {**_ROTARY, "sliding_window": 4},
     "gpt2": {"vocab_size": VOCAB, "n_embd": 16, "n_layer": 4, "n_head": 2, "n_positions": 64},

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from types import SimpleNamespace
 
 import pytest
 
 from atlas.errors import AtlasError
 from atlas.model.hooks import HookPoint, blocks_path, find_hook, layer_of
-
-if TYPE_CHECKING:
-    from types import SimpleNamespace
 
 
 @pytest.mark.parametrize(
@@ -33,7 +30,10 @@ def test_layer_of(name: str, layer: int | None) -> None:
     ("name", "says"),
     [
         ("blocks.4.hook_resid_post", "the model has 4 blocks; the last is blocks.3"),
-        ("blocks.0.hook_z", r"known: blocks.N.hook_\{resid_pre,resid_post,attn_out,mlp_out\}"),
+        (
+            "blocks.0.hook_z",
+            r"known: hook_embed, blocks.N.hook_\{resid_pre,resid_mid,resid_post,attn_out,mlp_out,mlp_in\}",
+        ),
         ("model.layers.99", "such as model.layers.N"),
         ("blocks.x.hook_resid_post", "no such hook point"),
         ("../secrets", "no such hook point"),
@@ -44,15 +44,17 @@ def test_layer_of(name: str, layer: int | None) -> None:
 def test_bad_names_say_what_is_known(name: str, says: str, tiny: SimpleNamespace) -> None:
     base = tiny.transformer("llama").base_model
     with pytest.raises(AtlasError, match=says):
-        find_hook(base, "model", "llama", name)
+        find_hook(base, "model", SimpleNamespace(model_type="llama"), name)
 
 
 def test_only_verified_families_have_what_is_added(tiny: SimpleNamespace) -> None:
     base = tiny.transformer("llama").base_model
-    with pytest.raises(AtlasError, match="not known for the family strange; known for gemma2, gemma3_text, gpt2"):
-        find_hook(base, "model", "strange", "blocks.0.hook_mlp_out")
-    assert find_hook(base, "model", "strange", "blocks.0.hook_resid_pre") == HookPoint(
-        "blocks.0.hook_resid_pre", "resid_pre", "layers.0", 0
+    with pytest.raises(
+        AtlasError, match="not known for the family strange; known for gemma, gemma2, gemma3_text, gpt2"
+    ):
+        find_hook(base, "model", SimpleNamespace(model_type="strange"), "blocks.0.hook_mlp_out")
+    assert find_hook(base, "model", SimpleNamespace(model_type="strange"), "blocks.0.hook_resid_pre") == HookPoint(
+        "blocks.0.hook_resid_pre", "layers.0", 0, "input"
     )
 
 

@@ -1,0 +1,115 @@
+"""Atlases of dictionaries that are no residual SAEs in SAELens's layout, against transformers and plain arithmetic."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import save_file
+from transformers import AutoModelForCausalLM
+
+from atlas.config import load
+from atlas.paths import places
+from atlas.pipeline.collect import collect
+from atlas.pipeline.name import name
+from atlas.pipeline.report import Silent
+from atlas.pipeline.site import site
+from atlas.publish.check import check_site
+from atlas.store import open_store
+
+D, F, WINDOW = 32, 60, 32
+
+
+@pytest.fixture(scope="module")
+def built(inputs: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A transcoder of Gemma Scope behind a norm, and a SAELens SAE on the heads; the folder of everything."""
+    folder, chance = inputs.parent, np.random.default_rng(0)
+    at = folder / "gemma-scope-tiny-transcoders/layer_1/width_1k/average_l0_9"
+    at.mkdir(parents=True)
+    encoder, decoder = (chance.standard_normal(shape).astype(np.float32) for shape in ((D, F), (F, D)))
+    threshold = np.abs(chance.standard_normal(F)).astype(np.float32) + 6
+    zeros = {"b_enc": np.zeros(F, np.float32), "b_dec": np.ones(D, np.float32)}
+    np.savez(at / "params.npz", W_enc=encoder, W_dec=decoder, threshold=threshold, **zeros)
+    heads = folder / "heads"
+    heads.mkdir()
+    weights = {"W_enc": encoder, "W_dec": decoder, **zeros}
+    save_file({key: torch.from_numpy(value) for key, value in weights.items()}, heads / "sae_weights.safetensors")
+    config = {"architecture": "topk", "k": 4, "d_in": D, "d_sae": F, "reshape_activations": "hook_z"}
+    config["metadata"] = {"hook_name": "blocks.0.attn.hook_z"}
+    (heads / "cfg.json").write_text(json.dumps(config))
+    text = inputs.read_text("utf-8")
+    first, last = text.index("[[dictionary]]"), text.index("[collect]")
+    own = f'[[dictionary]]\nid = "1-trans"\nsource = "{at}"\n\n[[dictionary]]\nid = "0-heads"\nsource = "heads"\n\n'
+    recipe = folder / "formats.toml"
+    recipe.write_text((text[:first] + own + text[last:]).replace('files = ["names.toml"]', "files = []"), "utf-8")
+    out = tmp_path_factory.mktemp("formats")
+    where = places("tiny", out)
+    assert collect(load(recipe), where, Silent())
+    assert name(load(recipe), where, Silent())
+    assert site(load(recipe), where, Silent())
+    return out / "tiny"
+
+
+def seen(model: torch.nn.Module, path: str, ids: list[int]) -> torch.Tensor:
+    """What a module is handed."""
+    found: list[torch.Tensor] = []
+    module = model.get_submodule(path)
+    hook = module.register_forward_pre_hook(lambda _module, given: found.append(given[0]))
+    with torch.no_grad():
+        model(torch.tensor([ids]))
+    hook.remove()
+    return found[0][0]
+
+
+def test_activations_are_those_of_the_publisher(built, inputs):
+    store = open_store(built / "store")
+    model = AutoModelForCausalLM.from_pretrained(inputs.parent / "model").eval()
+    weights = np.load(next(inputs.parent.glob("gemma-scope-tiny-*/*/*/*/params.npz")))
+    encoder, threshold = torch.from_numpy(weights["W_enc"]), torch.from_numpy(weights["threshold"])
+    bos, checked = store.manifest.corpus.bos_id, Counter()
+    assert bos is not None
+    for feature in (*store.features("1-trans"), *store.features("0-heads")):
+        for snippet in feature.top[:2]:
+            ids = [bos, *snippet.ids]
+            if feature.dictionary == "1-trans":
+                x = seen(model, "model.layers.1.pre_feedforward_layernorm", ids)
+                x = x * torch.rsqrt(x.pow(2).mean(-1, keepdim=True) + 1e-6)
+                pre = x @ encoder
+                acts = torch.where(pre > threshold, pre, 0)
+            else:
+                pre = (seen(model, "model.layers.0.self_attn.o_proj", ids) - 1) @ encoder
+                acts = torch.zeros_like(pre).scatter(1, *reversed(torch.topk(pre, 4))).clamp_min(0)
+            column = acts[1:, feature.index].numpy()
+            assert snippet.value == pytest.approx(float(column.max()), rel=1e-3)
+            assert snippet.position == int(column.argmax())
+            checked[feature.dictionary] += 1
+    assert min(checked.values()) > 20
+
+
+def test_logit_effects_are_of_what_is_written(built, inputs):
+    store = open_store(built / "store")
+    model = AutoModelForCausalLM.from_pretrained(inputs.parent / "model").eval()
+    decoder = torch.from_numpy(np.load(next(inputs.parent.glob("gemma-scope-tiny-*/*/*/*/params.npz")))["W_dec"])
+    gain = 1 + model.model.norm.weight.detach()
+    after = [1 + layer.post_attention_layernorm.weight.detach() for layer in model.model.layers]
+    through = model.model.layers[0].self_attn.o_proj.weight.detach()
+    for dictionary, rows in (("1-trans", decoder), ("0-heads", decoder @ through.T * after[0])):
+        effects = (rows * gain) @ model.lm_head.weight.detach().T
+        for feature in store.features(dictionary):
+            best = effects[feature.index].topk(3)
+            found = feature.logits.top[:3]
+            assert [e.value for e in found] == pytest.approx(best.values.tolist(), rel=1e-3)
+            assert [e.id for e in found] == best.indices.tolist()
+
+
+def test_the_pages_say_where_it_writes_and_are_whole(built):
+    page = (built / "site/tiny-gemma/1-trans/index.html").read_text("utf-8")
+    assert "blocks.1.ln2.hook_normalized" in page
+    assert "writes to" in page
+    assert "blocks.1.hook_mlp_out" in page
+    found = check_site(built / "site")
+    assert not found.problems, found.problems[:3]
