@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -184,6 +187,32 @@ def test_a_view_that_repeats_one_number_is_refused(tmp_path: Path) -> None:
     torch.save(tensors, made.path)
     with pytest.raises(AtlasError, match=r"claims .100000, 100000., more than the file holds"):
         read(made)
+
+
+def test_scales_that_leave_the_range_of_float32_are_refused(tmp_path: Path) -> None:
+    made = CASES["saelens_topk_rescaled"](tmp_path)
+    path = file_of(made)
+    tensors = tensors_of(path)
+    tensors["W_enc"][0, 0] = 3e38
+    tensors["W_dec"] *= 1e3
+    store(path, tensors)
+    with pytest.raises(AtlasError, match="W_enc is not finite once the scales of the format are worked in"):
+        read(made)
+
+
+def test_a_setting_that_is_a_list_is_refused(tmp_path: Path) -> None:
+    made = CASES["saelens_standard"](tmp_path)
+    path = made.path / "cfg.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"normalize_activations": [[]]}))
+    with pytest.raises(AtlasError, match=r"cfg\.json: normalize_activations is '\[\[\]\]', not one of"):
+        read(made)
+
+
+def test_mutated_files_are_refused_or_read_whole() -> None:
+    script = Path(__file__).parents[2] / "build/bench/fuzz_weights.py"
+    done = subprocess.run([sys.executable, script, "--cases", "250"], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.splitlines()[-1] == "cases=250 crashes=0 silent=0"
 
 
 GOLDEN = Path(__file__).parent / "golden" / "saelens.npz"

@@ -6,6 +6,8 @@ import hashlib
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol
 
+import torch
+
 from atlas.errors import AtlasError
 from atlas.sources import revision_of, sha256_of
 
@@ -59,7 +61,14 @@ class Format(Protocol):
 
 
 def finished(dictionary: Dictionary, files: Files) -> Dictionary:
-    """A dictionary with its address and the digest over the files that were read."""
+    """A dictionary with its address and the digest over the files that were read.
+
+    Raises:
+        AtlasError: If the weights leave float32's range when the format's scales are worked into them.
+    """
+    for name, tensor in dictionary.tensors().items():
+        if not bool(torch.isfinite(tensor).all()):
+            raise AtlasError(files.source, f"{name} is not finite once the scales of the format are worked in")
     lines = [f"{name} {sha256_of(path)}" for name, path in sorted(files.used.items())]
     digest = hashlib.sha256("\n".join(lines).encode()).hexdigest()
     revision = next((found for path in files.used.values() if (found := revision_of(path))), "")

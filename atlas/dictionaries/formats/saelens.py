@@ -130,7 +130,7 @@ def _normalise(config: Settings) -> Normalise:
     found = config.get("normalize_activations")
     if found is None or isinstance(found, bool):  # before 5.0: true stands for what is worked in
         return "none"
-    if found not in NORMALISE:
+    if not isinstance(found, str) or found not in NORMALISE:
         raise config.wrong("normalize_activations", found, f"one of {', '.join(NORMALISE)}")
     reshape = config.get("reshape_activations")
     if reshape not in (None, "none", "hook_z"):
