@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import math
 import pickle
+import warnings
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -153,7 +154,9 @@ def _safetensors(path: Path) -> dict[str, Any]:
 
 def _pt(path: Path) -> dict[str, Any]:
     _check_zip(path, stored=True)
-    found = torch.load(path, map_location="cpu", weights_only=True)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of odd pickles: they are read or refused, in our words
+        found = torch.load(path, map_location="cpu", weights_only=True)
     if not isinstance(found, dict) or not all(isinstance(name, str) for name in found):
         raise AtlasError(path, "does not hold tensors by name")
     return dict(found)

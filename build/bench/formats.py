@@ -1,13 +1,14 @@
 """Every format, model family and hook point that is read, each checked; and SAELens beside us on the same files.
 
-    python build/bench/formats.py [--quick] [--golden] [--venv DIR]
+    python build/bench/formats.py [--quick] [--golden] [--into FILE] [--venv DIR]
 
 1. The tests of formats and families are run, and what they checked is counted: a dictionary in every layout of
    `tests/dictionaries/layouts.py`, its publisher's arithmetic in numpy; every hook point of every family of
    `atlas.model.families`, with arithmetic of its own.
 2. Without `--quick`, SAELens reads the same files in the peers' environment (made on first use). Where both read a
    layout, activations and reconstructions are compared; `AGAIN` says where they differ, and why.
-3. `--golden` keeps what SAELens made of them in `tests/dictionaries/golden/`, which CI compares with.
+3. `--golden` keeps what SAELens made of them in `tests/dictionaries/golden/`, which CI compares with. `--into` puts the
+   tables of what was checked between the `formats` comments of a page.
 
 Last line: formats=... families=... hooks=... failed=0; exit status 1 if anything failed.
 """
@@ -51,6 +52,8 @@ AGAIN = {
 """Layouts that SAELens reads otherwise than their publisher does."""
 
 SAME = 1e-5
+
+BEGIN, END = "<!-- formats: begin -->", "<!-- formats: end -->"
 
 
 class Counter:
@@ -156,11 +159,22 @@ def beside(venv: Path, scratch: Path, golden: Path | None) -> tuple[dict[str, st
     return said, surprises
 
 
+def tables(layouts: list[str], families: list[str], said: dict[str, str]) -> str:
+    """What was checked, as Markdown: a row a layout, then the families and hook points."""
+    rows = ["| Layout | SAELens reads it |", "|---|---|"]
+    for name in layouts:
+        verdict = " ".join(said.get(name, "").split()).replace("does not read it (", "no (").replace("|", "/")
+        rows.append(f"| `{name}` | {verdict or 'was not asked'} |")
+    sites = ", ".join(f"`{site}`" for site in SITES)
+    return "\n".join([*rows, "", f"Families: {', '.join(f'`{f}`' for f in families)}. Hook points of each: {sites}."])
+
+
 def main() -> int:
     """Run, count, compare, print."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="without SAELens")
     parser.add_argument("--golden", action="store_true", help="keep what SAELens makes of the layouts, for CI")
+    parser.add_argument("--into", type=Path, help="put the tables into this page")
     parser.add_argument("--venv", type=Path, default=ROOT / "build" / "out" / "bench" / "peers-venv")
     args = parser.parse_args()
     counter = Counter()
@@ -186,6 +200,11 @@ def main() -> int:
             said, surprises = beside(args.venv, Path(scratch), golden)
         for name, what in said.items():
             print(f"{name:<40} SAELens: {what}")
+    if args.into:
+        page = args.into.read_text("utf-8")
+        before, _, rest = page.partition(BEGIN)
+        text = tables(sorted(layouts), sorted(families), said)
+        args.into.write_text(f"{before}{BEGIN}\n{text}\n{END}{rest.partition(END)[2]}", "utf-8")
     hooks = len(families) * len(SITES)
     failed = len(counter.failed) + surprises
     print(f"formats={len(layouts)} families={len(families)} hooks={hooks} failed={failed}")

@@ -22,6 +22,9 @@ from sae_lens import SAE
 from sae_lens.loading import pretrained_sae_loaders as loaders
 from safetensors import safe_open
 
+HEADS = 3
+"""Attention heads that `hook_z` of the layouts is cut into; SAELens joins them again."""
+
 LOADERS = {
     "gemma_scope": loaders.gemma_2_sae_huggingface_loader,
     "gemma_scope_transcoder": loaders.gemma_2_transcoder_huggingface_loader,
@@ -75,9 +78,11 @@ def main() -> None:
         try:
             sae = load(case)
             x = torch.tensor(case["x"], dtype=torch.float32)
+            if getattr(sae.cfg, "reshape_activations", "none") == "hook_z":
+                x = x.view(len(x), HEADS, -1)
             with torch.no_grad():
                 acts = sae.encode(x)
-                out = sae(x) if hasattr(sae, "W_skip") else sae.decode(acts)
+                out = (sae(x) if hasattr(sae, "W_skip") else sae.decode(acts)).reshape(len(x), -1)
             found |= {f"{name}/acts": acts.numpy(), f"{name}/out": out.numpy()}
         except Exception as error:  # noqa: BLE001 (what it cannot read is a result, too)
             found[f"{name}/error"] = np.array(f"{type(error).__name__}: {error}"[:300])

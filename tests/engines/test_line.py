@@ -91,10 +91,13 @@ def test_the_split_product_is_the_product(monkeypatch, first):
         assert float((found.double() - expected).abs().max()) < 1e-5
 
 
-def test_only_bfloat16_off_the_cpu_is_kept():
+def test_only_bfloat16_is_kept_and_only_where_it_can_be_multiplied(monkeypatch):
     x = torch.ones(2, 3)
     one = Product(torch.ones(3, 4), torch.zeros(4))
     assert one.operand(x) is x
     assert one.operand(x.bfloat16()).dtype == torch.float32
+    assert one.operand(x.to("meta", torch.bfloat16)).dtype == torch.float32
+    monkeypatch.setattr(product, "DEVICES", ("meta",))
     assert one.operand(x.to("meta", torch.bfloat16)).shape == (2, 9)
+    assert one.operand(x.bfloat16()).dtype == torch.float32
     assert one.operand(x.to("meta", torch.float16)).dtype == torch.float32
