@@ -88,8 +88,8 @@ class PartSection(Section):
     label: Text = Field(description="What pages call it.")
     licence: Text = Field(description="Licence note, shown beside its text.")
     source: Text = Field(
-        description="`demo:NAME` (text from pip packages, see `atlas.corpus.demo`), `file:GLOB` (text or JSONL) "
-        "or `hf://datasets/org/name[@revision]`."
+        description="`demo:NAME` (text from pip packages, see `atlas.corpus.demo`), `file:GLOB` (text, JSONL or "
+        "Parquet), `python:module:function` or `hf://datasets/org/name[@revision]`."
     )
     share: Share = Field(1.0, description="Weight of this part in the token budget.")
     split: Text = Field("train", description="Split of a Hugging Face dataset.")

@@ -1,6 +1,6 @@
 """The documents of a recipe: text with an id that stays the same from build to build.
 
-1. Every part of the corpus names its source (`demo:`, `file:` or `hf://`), which gives natural ids and
+1. Every part of the corpus names its source (`demo:`, `file:`, `python:` or `hf://`), which gives natural ids and
    texts.
 2. A document's id is `part/natural id`, such as `bible/genesis-1` or `stdlib/json/decoder.py`.
 3. A very long text is cut at line ends into sections, each a document of its own (`id#2` and on), so
@@ -8,8 +8,8 @@
 4. Empty texts are left out and counted.
 
 Texts stay on disk (`atlas.corpus.parts`); only their places are held. A dataset of the Hub is read from
-its beginning, `CHARACTERS_PER_TOKEN` characters for every token of the budget, and a `demo:` text has a
-few megabytes; both lie in a temporary file in the cache while they are read.
+its beginning, `CHARACTERS_PER_TOKEN` characters for every token of the budget, as is what a function gives; a
+`demo:` text has a few megabytes. They and packed files lie in a temporary file in the cache while they are read.
 """
 
 from __future__ import annotations
@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING
 
 from atlas.corpus import hub
 from atlas.corpus.demo import DEMO
-from atlas.corpus.files import FilePart
+from atlas.corpus.files import FilePart, matches
+from atlas.corpus.packed import is_packed, read_files, read_function
 from atlas.corpus.parts import Part, StreamedPart
 from atlas.errors import AtlasError
 
@@ -61,7 +62,8 @@ def load_documents(recipe: Recipe, cache: Path, check: Callable[[], None] = lamb
 def _part(section: PartSection, recipe: Recipe, cache: Path, check: Callable[[], None]) -> Part:
     if section.source.startswith("file:"):
         pattern = recipe.resolve(section.source.removeprefix("file:"))
-        return FilePart(section.id, pattern, section.column, recipe.corpus.seed, check)
+        if not is_packed(matches(pattern)):
+            return FilePart(section.id, pattern, section.column, recipe.corpus.seed, check)
     return StreamedPart(section.id, _pairs(section, recipe, cache), recipe.corpus.seed, cache, check)
 
 
@@ -74,10 +76,16 @@ def _pairs(section: PartSection, recipe: Recipe, cache: Path) -> Iterable[tuple[
             known = ", ".join(sorted(DEMO))
             raise AtlasError(_where(section), f"no demo text is called {name!r}", f"there are {known}")
         return DEMO[name](cache)
+    if source.startswith("file:"):
+        return read_files(recipe.resolve(source.removeprefix("file:")), section.column)
+    if source.startswith("python:"):
+        return read_function(source, recipe.folder, CHARACTERS_PER_TOKEN * recipe.corpus.tokens)
     if source.startswith("hf://"):
         return hub.read(source, section.split, section.column, CHARACTERS_PER_TOKEN * recipe.corpus.tokens)
     raise AtlasError(
-        _where(section), f"unknown source {source!r}", "use demo:NAME, file:GLOB or hf://datasets/org/name[@revision]"
+        _where(section),
+        f"unknown source {source!r}",
+        "use demo:NAME, file:GLOB, python:module:function or hf://datasets/org/name[@revision]",
     )
 
 

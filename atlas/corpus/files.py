@@ -14,7 +14,7 @@ import codecs
 import glob
 import os
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -25,7 +25,7 @@ from atlas.corpus.parts import Document, Places, is_blank, same_id
 from atlas.errors import AtlasError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Collection, Iterator
     from typing import BinaryIO
 
 JSONL = frozenset({".jsonl", ".ndjson"})
@@ -35,7 +35,7 @@ BLOCK = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
-class _File:
+class File:
     """A file that matches. `name` is relative to the folder that the glob starts from."""
 
     path: Path
@@ -43,7 +43,17 @@ class _File:
 
     @property
     def is_lines(self) -> bool:
+        """Whether it holds a document a line."""
         return self.path.suffix.lower() in JSONL
+
+    @property
+    def ending(self) -> str:
+        """What follows the last dot, in small letters, with the dot."""
+        return self.path.suffix.lower()
+
+    def inner(self, packed: Collection[str]) -> File:
+        """The file that is packed in this one, or this one."""
+        return replace(self, path=self.path.with_suffix("")) if self.ending in packed else self
 
 
 class _Piece(NamedTuple):
@@ -78,7 +88,7 @@ class FilePart:
 
     def __init__(self, part: str, pattern: Path, column: str, seed: int, check: Callable[[], None]) -> None:
         self._part, self._column = part, column
-        self._files = _files(pattern)
+        self._files = find(pattern)
         self._states: list[tuple[int, int]] = []
         self.empty = 0
         places = Places(seed, 5)
@@ -115,10 +125,10 @@ class FilePart:
             raw = handle.read(length)
         natural, text = file.name, ""
         if line:
-            natural, whole = _row(file, raw, at, line, self._column) or ("", "")
+            natural, whole = row(file, raw, at, line, self._column) or ("", "")
             text = next((t for n, t in cutting.sections(whole) if n == section), "")
         else:
-            text = _decode(file, raw, at).replace("\r\n", "\n")
+            text = decode(file, raw, at).replace("\r\n", "\n")
         return Document(cutting.section_id(f"{self._part}/{natural}", section), self._part, text)
 
     def close(self) -> None:
@@ -131,7 +141,12 @@ def matches(pattern: Path) -> list[Path]:
     return sorted(p for p in found if p.is_file())
 
 
-def _files(pattern: Path) -> list[_File]:
+def find(pattern: Path) -> list[File]:
+    """Files that match, with names relative to the folder that the pattern starts from.
+
+    Raises:
+        AtlasError: If there are none, or a name is not UTF-8.
+    """
     fixed = pattern.parent
     for index, name in enumerate(pattern.parts):
         if MAGIC & set(name):
@@ -147,7 +162,7 @@ def _files(pattern: Path) -> list[_File]:
             raise AtlasError(
                 ascii(str(path)), "the file's name is not UTF-8", "rename it: it is part of an id"
             ) from None
-    return [_File(path, path.relative_to(fixed).as_posix()) for path in paths]
+    return [File(path, path.relative_to(fixed).as_posix()) for path in paths]
 
 
 @contextmanager
@@ -166,7 +181,7 @@ def _state(handle: BinaryIO) -> tuple[int, int]:
     return found.st_size, found.st_mtime_ns
 
 
-def _sections(file: _File, handle: BinaryIO) -> Iterator[_Piece]:
+def _sections(file: File, handle: BinaryIO) -> Iterator[_Piece]:
     """Sections of a text file, no more of it in memory than two of them."""
     start = len(codecs.BOM_UTF8) if handle.read(len(codecs.BOM_UTF8)) == codecs.BOM_UTF8 else 0
     handle.seek(start)
@@ -201,42 +216,47 @@ def _undo(raw: str, end: int) -> int:
     return place + 1 if raw[place - 1 : place + 1] == "\r\n" and place else place
 
 
-def _lines(file: _File, handle: BinaryIO, column: str) -> Iterator[_Piece]:
+def _lines(file: File, handle: BinaryIO, column: str) -> Iterator[_Piece]:
     """Sections of the documents of a JSON Lines file."""
     at = 0
     # Lines of bytes end at line feeds alone: JSON strings may hold U+2028 and others that splitlines() cuts at.
     for line, raw in enumerate(handle, start=1):
-        row = _row(file, raw, at, line, column)
-        if row is not None:
-            for number, text in cutting.sections(row[1]):
-                yield _Piece(row[0], number, text, at, len(raw), line)
+        found = row(file, raw, at, line, column)
+        if found is not None:
+            for number, text in cutting.sections(found[1]):
+                yield _Piece(found[0], number, text, at, len(raw), line)
         at += len(raw)
 
 
-def _row(file: _File, raw: bytes, at: int, line: int, column: str) -> tuple[str, str] | None:
+def row(file: File, raw: bytes, at: int, line: int, column: str) -> tuple[str, str] | None:
     """Natural id and text of a line that begins at byte `at`; None if it is blank."""
     if at == 0 and raw.startswith(codecs.BOM_UTF8):
         at = len(codecs.BOM_UTF8)
         raw = raw[at:]
     where = f"{file.path}:{line}"
     try:
-        row = orjson.loads(raw)
+        found = orjson.loads(raw)
     except orjson.JSONDecodeError as error:
-        if not _decode(file, raw, at).strip():
+        if not decode(file, raw, at).strip():
             return None
         raise AtlasError(where, f"not JSON ({error})") from None
-    if not isinstance(row, dict) or not isinstance(row.get(column), str):
+    if not isinstance(found, dict) or not isinstance(found.get(column), str):
         raise AtlasError(where, f"no text under {column!r}", "set `column` of this part of the corpus")
-    natural = row.get("id")
-    return f"{file.name}:{line if natural is None else ' '.join(str(natural).split())}", row[column]
+    return natural(file.name, line, found.get("id")), found[column]
 
 
-def _decode(file: _File, raw: bytes, at: int) -> str:
+def natural(name: str, line: int, own: object) -> str:
+    """Natural id of a document in a file of many: its own id if it has one, else its line."""
+    return f"{name}:{line if own is None else ' '.join(str(own).split())}"
+
+
+def decode(file: File, raw: bytes, at: int) -> str:
+    """Bytes that begin at a place of a file as text; raises `AtlasError` if they are not UTF-8."""
     try:
         return raw.decode()
     except UnicodeDecodeError as error:
         raise _not_utf8(file, at + error.start) from None
 
 
-def _not_utf8(file: _File, at: int) -> AtlasError:
+def _not_utf8(file: File, at: int) -> AtlasError:
     return AtlasError(file.path, f"not UTF-8 at byte {at}", "convert it, or leave it out of the glob")

