@@ -128,11 +128,7 @@ class DictionarySection(Section):
     ] = Field("", description="The format of the weights; by default it is recognised by the names of the files.")
     layer: int | None = Field(None, description="Which layer, where the source holds several.", ge=0)
     k: int = Field(0, description="How many features fire, where the weights do not say.", ge=0)
-    floor: float = Field(
-        0,
-        description="Activations up to this count as silence; of use for neurons, of which half fire everywhere.",
-        ge=0,
-    )
+    floor: float = Field(0, description="Activations up to this count as silence.", ge=0)
 
 
 class CollectSection(Section):

@@ -99,7 +99,8 @@ def _readable(path: Path) -> Iterator[None]:
     try:
         yield
     except (OSError, pa.ArrowException) as error:
-        raise AtlasError(path, f"cannot be read ({str(error).splitlines()[0][:200]})", "fetch it again") from error
+        reason = " ".join(str(error).split())[:200] or type(error).__name__
+        raise AtlasError(path, f"cannot be read ({reason})", "fetch it again") from error
 
 
 def read_function(source: str, folder: Path, characters: int) -> Iterator[tuple[str, str]]:

@@ -200,6 +200,15 @@ def test_scales_that_leave_the_range_of_float32_are_refused(tmp_path: Path) -> N
         read(made)
 
 
+@pytest.mark.parametrize("name", ["saelens_standard", "saelens_jumprelu", "saelens_topk"])
+def test_a_floor_silences_what_does_not_exceed_it(name: str, tmp_path: Path) -> None:
+    made = CASES[name](tmp_path)
+    x = torch.from_numpy(inputs(made.d_in)).float()
+    acts = read(made).encode(x)
+    floor = float(acts[acts > 0].median())
+    assert torch.equal(read(made, floor=floor).encode(x), torch.where(acts > floor, acts, 0))
+
+
 def test_a_setting_that_is_a_list_is_refused(tmp_path: Path) -> None:
     made = CASES["saelens_standard"](tmp_path)
     path = made.path / "cfg.json"
