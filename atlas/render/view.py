@@ -94,6 +94,11 @@ def hook_label(dictionary: DictionaryRecord, layers: int) -> str:
         "hook_mlp_out": "MLP output",
         "hook_attn_out": "attention output",
         "hook_z": "attention heads",
+        "hook_resid_mid": "residual before the MLP",
+        "hook_mlp_in": "residual before the MLP",
+        "hook_normalized": "normalised residual",
+        "hook_in": "MLP input",
+        "hook_post": "MLP neurons",
     }
     kind = kinds.get(dictionary.hook_point.rsplit(".", 1)[-1], dictionary.hook_point)
     return f"{dictionary.layer} of {layers}, {kind}" if dictionary.layer is not None else kind

@@ -110,6 +110,7 @@ def test_the_pages_say_where_it_writes_and_are_whole(built):
     page = (built / "site/tiny-gemma/1-trans/index.html").read_text("utf-8")
     assert "blocks.1.ln2.hook_normalized" in page
     assert "writes to" in page
+    assert "layer 1 of 3, normalised residual" in page
     assert "blocks.1.hook_mlp_out" in page
     found = check_site(built / "site")
     assert not found.problems, found.problems[:3]
