@@ -111,7 +111,9 @@ class DictionarySection(Section):
     """One SAE or transcoder."""
 
     id: Slug = Field(description="Second part of every feature's address, such as `9-res-4k`.")
-    source: Text = Field(description="Local folder or file, or `hf://org/repo/path[@revision]`.")
+    source: Text = Field(
+        description="Local folder or file, `hf://org/repo/path[@revision]`, or `neurons`: the model's own, at `layer`."
+    )
     label: str = Field("", description="A longer name for pages.")
     hook_point: str = Field("", description="Overrides the hook point that the weights name.")
     format: Literal[
@@ -127,7 +129,7 @@ class DictionarySection(Section):
         "circuit_tracer",
     ] = Field("", description="The format of the weights; by default it is recognised by the names of the files.")
     layer: int | None = Field(None, description="Which layer, where the source holds several.", ge=0)
-    k: int = Field(0, description="How many features fire, where the weights do not say.", ge=0)
+    k: int = Field(0, description="How many features fire on a token, where the weights do not say.", ge=0)
     floor: float = Field(0, description="Activations up to this count as silence.", ge=0)
 
 

@@ -38,7 +38,9 @@ class Dictionary:
         k: How many features fire on a token at most; None for no limit.
         subtract_b_dec: Whether `b_dec` is taken from the input first; only where d_out is d_in.
         normalise: What is done to each input vector before anything else.
-        kind: Whether it rebuilds its input (`sae`) or predicts what is elsewhere (`transcoder`).
+        kind: Whether it rebuilds its input (`sae`), predicts what is elsewhere (`transcoder`), or is no dictionary
+            that anyone trained but what passes a hook point, number by number (`neurons`, see that module): then
+            `W_enc` is [d, 0] and `W_dec` [0, d], since nothing is multiplied.
         hook_out: Where it writes; "" for where it reads.
         W_skip: What a skip transcoder adds, [d_in, d_out]; None for others.
         format: The format that it was read from.
@@ -70,8 +72,8 @@ class Dictionary:
 
     @property
     def width(self) -> int:
-        """Number of features, `d_sae`."""
-        return int(self.W_enc.shape[1])
+        """Number of features, `d_sae`; of neurons twice their number, one for each side of zero."""
+        return 2 * self.d_in if self.kind == "neurons" else int(self.W_enc.shape[1])
 
     @property
     def d_in(self) -> int:
@@ -113,6 +115,8 @@ class Dictionary:
             pre = (prepare(x) - b_dec if subtract_b_dec else prepare(x)) @ W_enc + b_enc
             act = pre where pre > max(threshold, 0) and pre is among the token's k highest, else 0
 
+        Of neurons pre is [x, -x].
+
         Args:
             x: Activations at the hook point, any floating dtype, [n, d_in].
 
@@ -122,7 +126,7 @@ class Dictionary:
         x = self.prepare(x)
         if self.subtract_b_dec:
             x = x - self.b_dec
-        pre = torch.addmm(self.b_enc, x, self.W_enc)  # [n, d_sae]
+        pre = torch.cat([x, -x], 1) if self.kind == "neurons" else torch.addmm(self.b_enc, x, self.W_enc)  # [n, d_sae]
         if self.k is not None:
             values, indices = pre.topk(self.k, dim=-1, sorted=False)  # [n, k]
             pre = torch.zeros_like(pre).scatter_(-1, indices, values)
@@ -139,6 +143,8 @@ class Dictionary:
             float32 [n, d_out].
         """
         x = x.float()
+        if self.kind == "neurons":
+            return activations[:, : self.d_in] - activations[:, self.d_in :]
         out = activations @ self.W_dec + self.b_dec
         if self.normalise == "layer_norm":
             out = out * (x - x.mean(dim=-1, keepdim=True)).std(dim=-1, keepdim=True) + x.mean(dim=-1, keepdim=True)

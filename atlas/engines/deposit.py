@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import torch
 from torch import Tensor
 
 from atlas.corpus import Corpus, DocumentRef, Found
@@ -152,7 +153,11 @@ def _logits(table: LogitTable) -> dict[str, Any]:
 
 def written(model: LanguageModel, dictionary: Dictionary) -> Tensor:
     """What each feature writes into the residual stream, float32 [f, d_model]."""
-    return model.into_stream(model.hook(dictionary.hook_out or dictionary.hook_point), dictionary.W_dec)
+    point = model.hook(dictionary.hook_out or dictionary.hook_point)
+    if dictionary.kind != "neurons":
+        return model.into_stream(point, dictionary.W_dec)
+    rows = model.into_stream(point, None)
+    return torch.cat([rows, -rows])
 
 
 def _neighbours(model: LanguageModel, dictionaries: Sequence[Dictionary], place: int, keep: Keep) -> dict[str, Any]:

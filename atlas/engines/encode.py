@@ -38,7 +38,7 @@ from torch import Tensor
 
 from atlas.dictionaries.base import Dictionary
 from atlas.engines.line import Line, Pending
-from atlas.engines.product import Product
+from atlas.engines.product import Mirror, Product
 from atlas.stats import Batch, Firings, kernels
 from atlas.stats.batch import Float32, Int32
 
@@ -109,9 +109,10 @@ class Encoder:
         if dictionary.subtract_b_dec:
             b_enc, b_dec = dictionary.b_enc.cpu().double(), dictionary.b_dec.cpu().double()  # not all devices have it
             self._bias = (b_enc - b_dec @ weights.cpu().double()).float().to(weights.device)
-        self._product = Product(weights, self._bias)
+        plain = dictionary.kind == "neurons"
+        self._product = Mirror() if plain else Product(weights, self._bias)
         self._bars = dictionary.bar
-        self._reach = float(weights.abs().sum(0).max())
+        self._reach = 1.0 if plain else float(weights.abs().sum(0).max())
         self._highest = float(self._bias.abs().max())
 
     def fit(self, x: Tensor, largest: float) -> Tensor | None:
@@ -216,7 +217,11 @@ class Encoder:
         cells, values = [np.zeros(0, np.int64)], [np.zeros(0, np.float32)]
         for first in range(0, len(x), step):
             part = x[first : first + step]
-            pre = torch.addmm(self._bias, part, d.W_enc, out=self._buffers.get("pre", len(part), d.width))
+            pre = self._buffers.get("pre", len(part), d.width)
+            if d.kind == "neurons":
+                torch.cat([part, -part], 1, out=pre)
+            else:
+                torch.addmm(self._bias, part, d.W_enc, out=pre)
             value, feature = pre.topk(d.k or d.width, dim=-1, sorted=False)
             token = torch.arange(first, first + len(part), device=x.device)[:, None]
             fires = value > self._bars[feature]

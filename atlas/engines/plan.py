@@ -52,6 +52,7 @@ class Size:
         tokens: Tokens to read.
         window: Tokens in a window.
         batch: Full windows in a micro-batch.
+        neurons: Places of those that are neurons, which take neither products nor weights.
     """
 
     model: Footprint
@@ -60,6 +61,12 @@ class Size:
     tokens: int
     window: int
     batch: int
+    neurons: tuple[int, ...] = ()
+
+    @property
+    def weights(self) -> int:
+        """Weights of all encoders: each takes part in one multiply-add a token."""
+        return sum(d_in * width for place, (d_in, width) in enumerate(self.encoders) if place not in self.neurons)
 
 
 @dataclass(frozen=True)
@@ -121,7 +128,7 @@ def make_plan(size: Size, shape: Shape, memory: int, *, shipped: bool = False) -
         used += needs
     shapes = tuple(_only(shape, set(some)) for some in passes)
     forward = 2 * size.model.parameters + 4 * size.window * size.model.attention * size.model.blocks
-    encode = sum(2 * d_in * width for d_in, width in size.encoders)
+    encode = 2 * size.weights
     state = tuple(sum(cost[where] for where in some) for some in passes)
     on_disk = [sum(written[where] for where in some) for some in passes]
     return Plan(
@@ -159,8 +166,7 @@ def activation_bytes(size: Size) -> int:
 def fixed_bytes(size: Size) -> int:
     """Bytes that every pass needs, apart from its state."""
     split = 6 if size.model.itemsize == 2 else 0  # noqa: PLR2004 (bfloat16; only a GPU keeps them, see `product`)
-    dictionaries = sum((2 * 4 + split) * d_in * width for d_in, width in size.encoders)
-    return size.model.weights + dictionaries + activation_bytes(size)
+    return size.model.weights + (2 * 4 + split) * size.weights + activation_bytes(size)
 
 
 def block_bytes(shape: Shape, place: int, block: int) -> int:

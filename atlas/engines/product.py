@@ -53,6 +53,22 @@ class Product:
             torch.addmm(self._bias[rows, None], self._weights[:, rows].T, operand.T, out=out)
 
 
+class Mirror:
+    """The product of neurons, which is none: rows of [x -x]."""
+
+    def operand(self, x: Tensor) -> Tensor:
+        """What `into` takes for x, [n, d]: float32."""
+        return x.float()
+
+    def into(self, out: Tensor, first: int, operand: Tensor) -> None:
+        """Write features `first` and following into `out`, float32 [rows, n]."""
+        width = operand.shape[1]
+        above = max(0, min(width - first, len(out)))  # features on the positive side
+        low, high = max(first, width) - width, first + len(out) - width
+        out[:above] = operand[:, first : first + above].T
+        torch.neg(operand[:, low : max(low, high)].T, out=out[above:])
+
+
 def split(weights: Tensor) -> Tensor:
     """bfloat16 [f, 3 d]: low, middle and high parts of float32 [d, f], whose sum is exact unless it underflows."""
     high = weights.bfloat16()

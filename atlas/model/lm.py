@@ -164,9 +164,9 @@ class LanguageModel:
         """Width of what passes a hook point; that of the residual stream unless it is read before a linear map."""
         return width_at(self._base, point, self.d_model)
 
-    def into_stream(self, point: HookPoint, rows: Tensor) -> Tensor:
-        """Directions at a hook point as directions in the residual stream; see `stream`."""
-        return into_stream(self._base, point, rows, self.d_model)
+    def into_stream(self, point: HookPoint, rows: Tensor | None) -> Tensor:
+        """Directions at a hook point (None: of each number there) as directions in the stream; see `stream`."""
+        return into_stream(self._base, point, rows, self.d_model, self.device)
 
     def eval(self) -> LanguageModel:
         """Make sure that dropout is off (it is, after `load`)."""

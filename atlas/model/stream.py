@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, cast
 
+import torch
 from torch import Tensor, nn
 
 from atlas.model.norm import fold
@@ -25,25 +26,26 @@ def width_at(base: nn.Module, point: HookPoint, d_model: int) -> int:
     return int(weight.numel()) // d_model
 
 
-def into_stream(base: nn.Module, point: HookPoint, rows: Tensor, d_model: int) -> Tensor:
+def into_stream(base: nn.Module, point: HookPoint, rows: Tensor | None, d_model: int, device: torch.device) -> Tensor:
     """Directions in the residual stream.
 
     Args:
         base: The model without its head.
         point: Where the rows are directions.
-        rows: float32 [n, width there].
+        rows: float32 [n, width there]; None for the directions of single numbers there, neuron after neuron.
         d_model: Width of the stream.
+        device: Where to compute.
 
     Returns:
-        float32 [n, d_model], on the rows' device.
+        float32 [n, d_model], on the device.
     """
     if not point.linear:
-        return rows
+        return torch.eye(d_model, device=device) if rows is None else rows.to(device)
     linear = base.get_submodule(point.linear)
-    weight = cast("Tensor", linear.weight).detach().float().to(rows.device)
+    weight = cast("Tensor", linear.weight).detach().float().to(device)
     # GPT-2's Conv1D keeps [in, out], a linear layer [out, in]
-    out = rows @ (weight.T if isinstance(linear, nn.Linear) else weight)
+    each = weight.T if isinstance(linear, nn.Linear) else weight
+    out = each if rows is None else rows.to(device) @ each
     if point.after:
-        after = fold(base.get_submodule(point.after), d_model, rows.device)
-        out = out * after.scale.to(rows.device)
+        out = out * fold(base.get_submodule(point.after), d_model, device).scale.to(device)
     return out

@@ -13,13 +13,11 @@ from pathlib import Path
 import torch
 
 from atlas.config import Recipe
-from atlas.dictionaries.load import load_dictionary
 from atlas.engines import Shape, Worker
 from atlas.errors import AtlasError
-from atlas.model.fetch import fetch_model
 from atlas.model.heap import keep_freed_memory
 from atlas.paths import Places
-from atlas.pipeline.prepare import Inputs, Prepared, load_model
+from atlas.pipeline.prepare import Inputs, Prepared, load_model, read_weights
 from atlas.version import __version__
 
 
@@ -51,8 +49,7 @@ class MakeWorker:
         """
         keep_freed_memory()
         torch.set_num_threads(self.threads)
-        dictionaries = [load_dictionary(section, self.recipe) for section in self.recipe.dictionary]
-        fetched = fetch_model(self.recipe.model, self.cache, lambda _line: None, self.recipe.resolve)
+        dictionaries, fetched = read_weights(self.recipe, self.cache, lambda _line: None)
         inputs = Inputs(dictionaries, fetched, "")
         for (name, there), (_, here) in zip(self.has, _has(inputs), strict=True):
             if here != there:

@@ -7,8 +7,9 @@ opened (its text is read while the pass runs already).
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import torch
 
@@ -17,6 +18,7 @@ from atlas.corpus import Corpus, corpus_key, open_corpus
 from atlas.corpus.fingerprint import fingerprint
 from atlas.dictionaries.base import Dictionary, check_fits
 from atlas.dictionaries.load import load_dictionary
+from atlas.dictionaries.neurons import hook_of, is_neurons, neurons
 from atlas.engines import Shape
 from atlas.engines.plan import Plan, Size, choose_batch, make_plan
 from atlas.errors import AtlasError
@@ -24,6 +26,7 @@ from atlas.model.fetch import FetchedModel, fetch_model
 from atlas.model.footprint import footprint
 from atlas.model.heap import keep_freed_memory
 from atlas.model.lm import LanguageModel, pick_device
+from atlas.model.skeleton import skeleton
 from atlas.paths import Places
 from atlas.pipeline.report import Reporter
 
@@ -80,14 +83,28 @@ def read_inputs(recipe: Recipe, places: Places, report: Reporter) -> Inputs:
         AtlasError: If anything is missing, damaged or not what it should be.
     """
     keep_freed_memory()  # before the first tensor: part of it has no effect afterwards
-    dictionaries = [load_dictionary(section, recipe) for section in recipe.dictionary]
-    fetched = fetch_model(recipe.model, places.cache, report.say, recipe.resolve)
+    dictionaries, fetched = read_weights(recipe, places.cache, report.say)
     own = (d.digest for d in dictionaries)
     return Inputs(
         dictionaries,
         fetched,
         digest(PASS_FORMAT, recipe.digest(*SECTIONS), fetched.digest, fingerprint(recipe), *own),
     )
+
+
+def read_weights(recipe: Recipe, cache: Path, say: Callable[[str], None]) -> tuple[list[Dictionary], FetchedModel]:
+    """The dictionaries, in the recipe's order, and the files of the model; neurons are counted off its configuration.
+
+    Raises:
+        AtlasError: If anything is missing, damaged or not what it should be.
+    """
+    read = {s.id: load_dictionary(s, recipe) for s in recipe.dictionary if not is_neurons(s)}
+    fetched = fetch_model(recipe.model, cache, say, recipe.resolve)
+    rest = [section for section in recipe.dictionary if is_neurons(section)]
+    if rest:
+        model = skeleton(fetched.folder)
+        read |= {s.id: neurons(s, model.width(model.hook(hook_of(s))), fetched.digest) for s in rest}
+    return [read[section.id] for section in recipe.dictionary], fetched
 
 
 def prepare(recipe: Recipe, places: Places, inputs: Inputs) -> Prepared:
@@ -154,6 +171,7 @@ def measure(recipe: Recipe, model: LanguageModel, dictionaries: Sequence[Diction
         tokens=recipe.corpus.tokens,
         window=recipe.corpus.window,
         batch=1,
+        neurons=tuple(place for place, d in enumerate(dictionaries) if d.kind == "neurons"),
     )
 
 

@@ -164,10 +164,17 @@ def _lead(record: DictionaryRecord, context: Context) -> str:
     place = hook_label(record, context.manifest.model.layers)
     where = f"layer {place}" if record.layer is not None else place
     writes = f" and writes to `{record.hook_out}`" if record.hook_out else ""
-    return (
-        f"{numbers.count(record.width)} features of a {record.architecture} dictionary that reads "
-        f"{context.manifest.model.name} at `{record.hook_point}` ({where}){writes}."
-    )
+    return f"{_what(record)} {context.manifest.model.name} at `{record.hook_point}` ({where}){writes}."
+
+
+def _what(record: DictionaryRecord) -> str:
+    """What it is, up to the verb; the model comes next."""
+    width = numbers.count(record.width)
+    if record.kind == "neurons":
+        return f"{width} features, two for each of {numbers.count(record.width // 2)} neurons, of"
+    called = "dictionary" if record.kind == "sae" else record.kind
+    name = record.architecture.replace("_", " ")
+    return f"{width} features of a {name if called in name else f'{name} {called}'} that reads"
 
 
 def _facts(record: DictionaryRecord, lines: Sequence[Line], context: Context) -> tuple[Fact, ...]:

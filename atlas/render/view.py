@@ -190,8 +190,19 @@ def _facts(feature: FeatureRecord, dictionary: DictionaryRecord, layers: int) ->
         Fact("Firings", firings, "Tokens with an activation above zero; BOS, EOS and padding never count"),
         Fact("Maximum", numbers.activation(feature.max), "The greatest activation that was met"),
         Fact("Layer", hook_label(dictionary, layers), f"Read at {dictionary.hook_point}"),
+        *_neuron(feature, dictionary),
         Fact("Width", numbers.count(dictionary.width), "Features in the dictionary"),
     )
+
+
+def _neuron(feature: FeatureRecord, dictionary: DictionaryRecord) -> tuple[Fact, ...]:
+    """Which neuron, and which side of it, where features are neurons."""
+    if dictionary.kind != "neurons":
+        return ()
+    half = dictionary.width // 2
+    side = "above zero" if feature.index < half else "below zero"
+    other = feature.index + half if feature.index < half else feature.index - half
+    return (Fact("Neuron", f"{feature.index % half}, {side}", f"Its other side is feature {other}"),)
 
 
 def _descending(groups: tuple[SnippetGroup, ...]) -> list[tuple[int, SnippetGroup]]:

@@ -12,7 +12,9 @@ from engine_worlds import BLOCK, ROWS, D, make_dictionary, small_blocks
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from atlas.config import DictionarySection
 from atlas.dictionaries.base import Dictionary
+from atlas.dictionaries.neurons import neurons
 from atlas.engines.encode import Buffers, Encoder
 from atlas.stats import Batch, Firings, round_significant
 
@@ -206,3 +208,21 @@ def test_a_batch_of_no_tokens_is_looked_at_without_harm():
         fits = Encoder(dictionary, Buffers.on(torch.device("cpu")), pool, [0]).fit(whole_numbers(0), 1e30)
     assert fits is not None
     assert fits.tolist() == []
+
+
+@pytest.mark.parametrize("here", [True, False])
+@pytest.mark.parametrize("k", [0, 3])
+@pytest.mark.parametrize("width", [1, BLOCK, BLOCK + 1, ROWS, ROWS + 3])
+def test_neurons_are_handed_on_without_a_product(width, k, here, monkeypatch):
+    """Twice as many features as neurons: the sides meet in the middle of a block, and of a run of rows."""
+    section = DictionarySection(id="n", source="neurons", layer=0, k=min(k, width), floor=0.1)
+    dictionary = neurons(section, width, "model")
+    monkeypatch.delattr(torch, "addmm")
+    for n in (0, 1, 23):
+        x = torch.randn(n, width, generator=torch.Generator().manual_seed(n))
+        assert encoded(dictionary, x, here=here) == dense(dictionary, x), n
+    last = blocks_of(dictionary)[-1]
+    assert encoded(dictionary, x, [last], here=here) == {last: dense(dictionary, x)[last]}
+    encoder = Encoder(dictionary, Buffers.on(x.device), ThreadPoolExecutor(1), [0])
+    assert encoder.fit(x, 3e38) is not None
+    assert encoder.fit(x, 1e38) is None

@@ -48,6 +48,13 @@ def test_less_memory_takes_more_passes_and_more_operations() -> None:
     assert tight.operations == 5000 * (len(tight.shapes) * whole.forward + whole.encode)
 
 
+def test_neurons_cost_no_products_and_no_weights() -> None:
+    some = replace(SIZE, neurons=(1,))
+    assert make_plan(some, SHAPE, 0).encode == 2 * 10 * 1300
+    assert fixed_bytes(SIZE) - fixed_bytes(some) == 8 * 10 * 600
+    assert make_plan(some, SHAPE, 0).state == make_plan(SIZE, SHAPE, 0).state
+
+
 def test_states_that_are_sent_take_two_packed_copies_more() -> None:
     here, sent = make_plan(SIZE, SHAPE, 0), make_plan(SIZE, SHAPE, 0, shipped=True)
     packed = sum(written_bytes(SHAPE, *where) for where in SHAPE.places())

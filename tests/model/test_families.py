@@ -225,8 +225,11 @@ def test_directions_of_heads_and_neurons_go_into_the_stream(lm: LanguageModel, f
         if family in POST:
             expected = expected * (1 + weight(lm, f"{block_of(family)}.{POST[family][post]}.weight"))
         close(lm.into_stream(point, rows).double().numpy(), expected)
+        close((rows @ lm.into_stream(point, None)).double().numpy(), expected)
     rows = torch.randn(5, lm.d_model)
-    assert torch.equal(lm.into_stream(lm.hook(f"blocks.{LAYER}.hook_resid_post"), rows), rows)
+    stream = lm.hook(f"blocks.{LAYER}.hook_resid_post")
+    assert torch.equal(lm.into_stream(stream, rows), rows)
+    assert torch.equal(lm.into_stream(stream, None), torch.eye(lm.d_model))
 
 
 def test_a_model_that_adds_one_after_the_other_has_a_middle(tiny: SimpleNamespace) -> None:

@@ -26,7 +26,7 @@ D, F, WINDOW = 32, 60, 32
 
 @pytest.fixture(scope="module")
 def built(inputs: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A transcoder of Gemma Scope behind a norm, and a SAELens SAE on the heads; the folder of everything."""
+    """A transcoder of Gemma Scope behind a norm, a SAELens SAE on the heads, and neurons; the folder of everything."""
     folder, chance = inputs.parent, np.random.default_rng(0)
     at = folder / "gemma-scope-tiny-transcoders/layer_1/width_1k/average_l0_9"
     at.mkdir(parents=True)
@@ -44,6 +44,7 @@ def built(inputs: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     text = inputs.read_text("utf-8")
     first, last = text.index("[[dictionary]]"), text.index("[collect]")
     own = f'[[dictionary]]\nid = "1-trans"\nsource = "{at}"\n\n[[dictionary]]\nid = "0-heads"\nsource = "heads"\n\n'
+    own += '[[dictionary]]\nid = "2-neurons"\nsource = "neurons"\nlayer = 2\nfloor = 0.01\n\n'
     recipe = folder / "formats.toml"
     recipe.write_text((text[:first] + own + text[last:]).replace('files = ["names.toml"]', "files = []"), "utf-8")
     out = tmp_path_factory.mktemp("formats")
@@ -72,7 +73,7 @@ def test_activations_are_those_of_the_publisher(built, inputs):
     encoder, threshold = torch.from_numpy(weights["W_enc"]), torch.from_numpy(weights["threshold"])
     bos, checked = store.manifest.corpus.bos_id, Counter()
     assert bos is not None
-    for feature in (*store.features("1-trans"), *store.features("0-heads")):
+    for feature in (f for d in ("1-trans", "0-heads", "2-neurons") for f in store.features(d)):
         for snippet in feature.top[:2]:
             ids = [bos, *snippet.ids]
             if feature.dictionary == "1-trans":
@@ -80,6 +81,10 @@ def test_activations_are_those_of_the_publisher(built, inputs):
                 x = x * torch.rsqrt(x.pow(2).mean(-1, keepdim=True) + 1e-6)
                 pre = x @ encoder
                 acts = torch.where(pre > threshold, pre, 0)
+            elif feature.dictionary == "2-neurons":
+                x = seen(model, "model.layers.2.mlp.down_proj", ids)
+                acts = torch.cat([x, -x], 1)
+                acts = torch.where(acts > 0.01, acts, 0)
             else:
                 pre = (seen(model, "model.layers.0.self_attn.o_proj", ids) - 1) @ encoder
                 acts = torch.zeros_like(pre).scatter(1, *reversed(torch.topk(pre, 4))).clamp_min(0)
@@ -97,7 +102,10 @@ def test_logit_effects_are_of_what_is_written(built, inputs):
     gain = 1 + model.model.norm.weight.detach()
     after = [1 + layer.post_attention_layernorm.weight.detach() for layer in model.model.layers]
     through = model.model.layers[0].self_attn.o_proj.weight.detach()
-    for dictionary, rows in (("1-trans", decoder), ("0-heads", decoder @ through.T * after[0])):
+    down = model.model.layers[2].mlp.down_proj.weight.detach()
+    one = down.T * (1 + model.model.layers[2].post_feedforward_layernorm.weight.detach())
+    written = ("1-trans", decoder), ("0-heads", decoder @ through.T * after[0]), ("2-neurons", torch.cat([one, -one]))
+    for dictionary, rows in written:
         effects = (rows * gain) @ model.lm_head.weight.detach().T
         for feature in store.features(dictionary):
             best = effects[feature.index].topk(3)
@@ -112,5 +120,12 @@ def test_the_pages_say_where_it_writes_and_are_whole(built):
     assert "writes to" in page
     assert "layer 1 of 3, normalised residual" in page
     assert "blocks.1.hook_mlp_out" in page
+    assert "60 features of a jumprelu transcoder that reads Tiny Gemma" in page
+    half = open_store(built / "store").manifest.dictionaries[2].width // 2
+    page = (built / "site/tiny-gemma/2-neurons/index.html").read_text("utf-8")
+    assert f"{2 * half} features, two for each of {half} neurons, of Tiny Gemma" in page
+    page = (built / f"site/tiny-gemma/2-neurons/{half + 3}/index.html").read_text("utf-8")
+    assert "3, below zero" in page
+    assert "Its other side is feature 3" in page
     found = check_site(built / "site")
     assert not found.problems, found.problems[:3]
