@@ -111,8 +111,8 @@ def test_versions_agree():
 
 
 def test_recipes_and_names_of_the_guide_are_valid(tmp_path):
-    recipe, names = blocks(docs("your-own-atlas.md"), "toml")
-    (tmp_path / "recipe.toml").write_text(recipe, "utf-8")
+    recipe, names, *more = blocks(docs("your-own-atlas.md"), "toml")
+    (tmp_path / "recipe.toml").write_text("\n".join([recipe, *more]), "utf-8")
     (tmp_path / "names.toml").write_text(names, "utf-8")
     loaded = load(tmp_path / "recipe.toml")
     assert read_names(tmp_path / "names.toml", {d.id: 10**6 for d in loaded.dictionary})
