@@ -41,5 +41,5 @@ $(VENV)/.demo: pyproject.toml constraints.txt
 	touch $@
 
 $(VENV)/.dev: $(VENV)/.demo
-	$(PIP) -e '.[collect,demo,dev,ray]'
+	$(PIP) -e '.[collect,demo,dev,filters,ray]'
 	touch $@

@@ -92,8 +92,36 @@ class PartSection(Section):
         "Parquet), `python:module:function` or `hf://datasets/org/name[@revision]`."
     )
     share: Share = Field(1.0, description="Weight of this part in the token budget.")
+    subset: str = Field("", description="Configuration of a Hugging Face dataset, such as `sample-10BT`.")
     split: Text = Field("train", description="Split of a Hugging Face dataset.")
-    column: Text = Field("text", description="Column or JSONL key that holds the text.")
+    column: Text = Field("text", description="Column or JSONL key that holds the text; `a.b` is `b` within `a`.")
+    kind: Literal["text", "tokens", "chat"] = Field(
+        "text",
+        description="What the column holds: text; `tokens`, ids of this model's tokenizer; or `chat`, a list of "
+        "messages with `role` and `content`, which the tokenizer's chat template turns into text.",
+    )
+    id_column: str = Field(
+        "", description="Column with the id of a document. By default `id`, if a file's rows have it, else the row."
+    )
+    url_column: str = Field("", description="Column with the address of a document, for a link on pages.")
+    licence_column: str = Field("", description="Column with the licence of a document, shown beside its text.")
+    shortest: int = Field(0, description="Leave out texts of fewer characters.", ge=0)
+    longest: int = Field(0, description="Leave out texts of more characters; 0 for no limit.", ge=0)
+    languages: tuple[Text, ...] = Field((), description="Leave out texts in other languages; codes such as `en`.")
+    near_duplicates: float = Field(
+        0,
+        description="Leave out a text whose estimated Jaccard similarity to one before it (of runs of 5 words) is "
+        "this or more; 0.8 is common. 0 keeps them.",
+        ge=0,
+        le=0.95,
+    )
+
+    @model_validator(mode="after")
+    def _fitting(self) -> PartSection:
+        if self.kind == "tokens" and (self.shortest or self.longest or self.languages or self.near_duplicates):
+            msg = 'kind = "tokens" has no text to filter; remove shortest, longest, languages and near_duplicates'
+            raise ValueError(msg)
+        return self
 
 
 class CorpusSection(Section):
@@ -104,6 +132,12 @@ class CorpusSection(Section):
     bos: bool = Field(default=True, description="Whether a window begins with the tokenizer's BOS token.")
     per_document: int = Field(0, description="Windows read of one document, chosen by hash; 0 reads all of it.", ge=0)
     seed: int = Field(0, description="Seed of the sampling of documents.", ge=0, lt=2**63)
+    held_out: float = Field(
+        0,
+        description="Share of documents kept back, chosen by hash: text to try names on that no snippet shows.",
+        ge=0,
+        lt=1,
+    )
     part: tuple[PartSection, ...] = Field(description="The parts (`[[corpus.part]]`).", min_length=1)
 
 

@@ -35,7 +35,8 @@ class Snippet:
     `ids`, `pieces` (the tokens' bytes) and `values` (activations, 0 where the feature is silent)
     have one entry per token of the window; BOS is in none of them. `position` is the token that the
     snippet stands for: the peak for top snippets, the sampled firing for groups; `value` is its
-    activation. `repeats` counts other windows with the same context, folded into this one.
+    activation. `repeats` counts other windows with the same context, folded into this one. `url` and
+    `licence` are the document's own, empty where its source says none. Hostile: escape them.
     """
 
     window: int
@@ -48,6 +49,8 @@ class Snippet:
     position: int
     value: float
     repeats: int = 0
+    url: str = ""
+    licence: str = ""
 
 
 @dataclass(frozen=True, slots=True)

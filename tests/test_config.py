@@ -213,7 +213,7 @@ def other(value: Any) -> Any:
     if isinstance(value, bool):
         return not value
     if isinstance(value, (int, float)):
-        return value + 1
+        return value / 2 if 0 < value < 1 else value + 1  # a share stays one
     if isinstance(value, str):
         choices = {
             "float32": "float16",
@@ -222,6 +222,7 @@ def other(value: Any) -> Any:
             "local": "ray",
             "8GB": "9GB",
             "saelens": "openai",
+            "text": "chat",
         }
         return choices.get(value, f"{value}x")
     return ["9-res-1k/3"] if value in ((), []) else [*value, "x"]
@@ -230,6 +231,8 @@ def other(value: Any) -> Any:
 WHOLE = Recipe.model_validate(GOOD).model_dump(mode="json")
 WHOLE["atlas"]["year"] = 2026
 WHOLE["dictionary"] = [d | {"layer": 3, "format": "saelens"} for d in WHOLE["dictionary"]]
+WHOLE["corpus"] |= {"held_out": 0.25}
+WHOLE["corpus"]["part"] = [p | {"near_duplicates": 0.5} for p in WHOLE["corpus"]["part"]]
 WHOLE["collect"] |= {"autocast": "bfloat16", "memory": "8GB"}
 LABELS = {("model", "name"), ("dictionary", "label"), ("corpus", "part", "label"), ("corpus", "part", "licence")}
 LABELS |= {("collect", key) for key in EXECUTION["collect"]}

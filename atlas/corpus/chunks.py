@@ -46,11 +46,16 @@ K = TypeVar("K", bound=np.generic)
 
 @dataclass(frozen=True, slots=True)
 class DocumentRef:
-    """A document that windows were cut from; `tokens` is its whole length, read or not."""
+    """A document that windows were cut from; `tokens` is its whole length, read or not.
+
+    `url` and `licence` are what its source says of it, and empty where it says nothing.
+    """
 
     id: str
     source: int
     tokens: int
+    url: str = ""
+    licence: str = ""
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,7 +119,7 @@ class Chunk:
 
     def heading(self) -> bytes:
         """All that is not an array, as JSON."""
-        documents = [[d.id, d.source, d.tokens] for d in self.documents]
+        documents = [[d.id, d.source, d.tokens, d.url, d.licence] for d in self.documents]
         return orjson.dumps([self.number, self.first, self.first_batch, documents])
 
     def digest(self) -> str:
@@ -141,8 +146,10 @@ def arrange(
         batch: Full windows in a micro-batch.
     """
     sources = {part.id: index for index, part in enumerate(corpus.part)}
-    found = {(sources[w.part], w.document): w.length for w in windows}
-    documents = [DocumentRef(name, source, found[source, name]) for source, name in sorted(found)]
+    found = {(sources[w.part], w.document): w for w in windows}
+    documents = [
+        DocumentRef(name, source, w.length, w.url, w.licence) for (source, name), w in sorted(found.items(), key=_first)
+    ]
     index = {d.id: i for i, d in enumerate(documents)}
     order = sorted(windows, key=lambda w: (-len(w.ids), hash_order(f"{w.document}\0{w.start}", 0), w.document, w.start))
     lengths = np.array([len(w.ids) for w in order], dtype=np.int64)
@@ -158,6 +165,10 @@ def arrange(
         batches=frozen(_batches(lengths + corpus.bos, batch * corpus.window)),
         documents=documents,
     )
+
+
+def _first(item: tuple[tuple[int, str], Window]) -> tuple[int, str]:
+    return item[0]
 
 
 def restore(heading: bytes, arrays: Mapping[str, NDArray[Any]]) -> Chunk:

@@ -16,12 +16,12 @@ import os
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import orjson
 
 from atlas.corpus import cutting
-from atlas.corpus.parts import Document, Places, is_blank, same_id
+from atlas.corpus.parts import EMPTY, HELD_OUT, Document, Places, Side, is_blank, nothing_dropped, same_id
 from atlas.errors import AtlasError
 
 if TYPE_CHECKING:
@@ -78,7 +78,7 @@ class FilePart:
         part: Id of the part.
         pattern: Absolute path, with `*`, `?`, `[...]` or `**` where wanted.
         column: Key of the text in JSON Lines.
-        seed: Seed of the hash order.
+        side: Which documents are meant, and the seed of the hash order.
         check: Called for every piece of text; what it raises ends the pass.
 
     Raises:
@@ -86,19 +86,22 @@ class FilePart:
             with a text under `column`, or an id comes twice.
     """
 
-    def __init__(self, part: str, pattern: Path, column: str, seed: int, check: Callable[[], None]) -> None:
+    def __init__(self, part: str, pattern: Path, column: str, side: Side, check: Callable[[], None]) -> None:
         self._part, self._column = part, column
         self._files = find(pattern)
         self._states: list[tuple[int, int]] = []
-        self.empty = 0
-        places = Places(seed, 5)
+        self.dropped = nothing_dropped()
+        places = Places(side.seed, 5)
         for number, file in enumerate(self._files):
             with _reading(file.path) as handle:
                 self._states.append(_state(handle))
                 for piece in _lines(file, handle, column) if file.is_lines else _sections(file, handle):
                     check()
                     if is_blank(piece.text):
-                        self.empty += 1
+                        self.dropped[EMPTY] += 1
+                        continue
+                    if not side.has(f"{part}/{piece.natural}"):
+                        self.dropped[HELD_OUT] += 1
                         continue
                     document = cutting.section_id(f"{part}/{piece.natural}", piece.section)
                     places.add(document, number, piece.at, piece.length, piece.line, piece.section)
@@ -230,6 +233,16 @@ def _lines(file: File, handle: BinaryIO, column: str) -> Iterator[_Piece]:
 
 def row(file: File, raw: bytes, at: int, line: int, column: str) -> tuple[str, str] | None:
     """Natural id and text of a line that begins at byte `at`; None if it is blank."""
+    found = parsed(file, raw, at, line)
+    if found is None:
+        return None
+    if not isinstance(found.get(column), str):
+        raise AtlasError(f"{file.path}:{line}", f"no text under {column!r}", "set `column` of this part of the corpus")
+    return natural(file.name, line, found.get("id")), found[column]
+
+
+def parsed(file: File, raw: bytes, at: int, line: int) -> dict[str, Any] | None:
+    """The columns of a line that begins at byte `at`; None if it is blank."""
     if at == 0 and raw.startswith(codecs.BOM_UTF8):
         at = len(codecs.BOM_UTF8)
         raw = raw[at:]
@@ -240,9 +253,9 @@ def row(file: File, raw: bytes, at: int, line: int, column: str) -> tuple[str, s
         if not decode(file, raw, at).strip():
             return None
         raise AtlasError(where, f"not JSON ({error})") from None
-    if not isinstance(found, dict) or not isinstance(found.get(column), str):
-        raise AtlasError(where, f"no text under {column!r}", "set `column` of this part of the corpus")
-    return natural(file.name, line, found.get("id")), found[column]
+    if not isinstance(found, dict):
+        raise AtlasError(where, "not an object", "write a JSON object a line")
+    return found
 
 
 def natural(name: str, line: int, own: object) -> str:

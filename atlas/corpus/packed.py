@@ -1,12 +1,13 @@
 """Text that cannot be read where it lies: compressed files, Parquet, and what a Python function gives.
 
-Each gives (natural id, text) one after the other; `parts.StreamedPart` lays the texts into a temporary file, from
-which documents are then drawn in hash order, as it does with a dataset of the Hub.
+Each gives documents one after the other; `parts.StreamedPart` lays them into a temporary file, from which they are
+then drawn in hash order, as it does with a dataset of the Hub. Files that could be read where they lie come here too
+where a part wants more of them than text: ids of tokens, conversations, addresses, filters.
 
     .gz .bz2 .zst .lz4      of a JSON Lines file or of a text, by the name without this ending (Arrow unpacks them)
     .parquet                a document a row: the text in `column`, its id in `id` if there is such a column
     python:package.module:function
-                            called without arguments; yields texts, or pairs of an id and a text
+                            called without arguments; yields texts, pairs of an id and a text, or rows: columns by name
 
 What grows: nothing but the temporary file, except that a compressed text which is one document is held as a whole.
 """
@@ -15,6 +16,7 @@ from __future__ import annotations
 
 import importlib
 import sys
+from collections.abc import Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -22,11 +24,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from atlas.corpus import files
+from atlas.corpus.rows import Given, read_row
 from atlas.errors import AtlasError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
+
+    from atlas.config import PartSection
 
 COMPRESSED = {".gz": "gzip", ".bz2": "bz2", ".zst": "zstd", ".lz4": "lz4"}
 PARQUET = ".parquet"
@@ -39,7 +44,7 @@ def is_packed(paths: Iterable[Path]) -> bool:
     return any(path.suffix.lower() in {PARQUET, *COMPRESSED} for path in paths)
 
 
-def read_files(pattern: Path, column: str) -> Iterator[tuple[str, str]]:
+def read_files(pattern: Path, section: PartSection) -> Iterator[Given]:
     """Documents of all files that match, packed or not, in the order of their paths.
 
     Raises:
@@ -47,41 +52,43 @@ def read_files(pattern: Path, column: str) -> Iterator[tuple[str, str]]:
     """
     for file in files.find(pattern):
         if file.path.suffix.lower() == PARQUET:
-            yield from _rows(file, column)
+            yield from _rows(file, section)
         else:
-            yield from _unpacked(file, column)
+            yield from _unpacked(file, section)
 
 
-def _rows(file: files.File, column: str) -> Iterator[tuple[str, str]]:
+def _rows(file: files.File, section: PartSection) -> Iterator[Given]:
     with _readable(file.path):
         table = pq.ParquetFile(file.path)
         names = table.schema_arrow.names
-        if column not in names:
-            known = ", ".join(names)
-            raise AtlasError(file.path, f"has no column {column!r}", f"set `column` to one of {known}"[:300])
-        wanted = [column, *(["id"] if "id" in names and column != "id" else [])]
+        asked = [section.column, section.id_column or "id", section.url_column, section.licence_column]
+        roots = {column if column in names else column.partition(".")[0] for column in asked}
+        missing = sorted(roots.difference([*names, "", "id"]))
+        if missing:
+            raise AtlasError(file.path, f"has no column {missing[0]!r}", f"there are {', '.join(names)}"[:300])
         number = 0
-        for batch in table.iter_batches(BATCH, columns=wanted):
+        for batch in table.iter_batches(BATCH, columns=[name for name in names if name in roots]):
             for row in batch.to_pylist():
                 number += 1
-                if not isinstance(row[column], str):
-                    raise AtlasError(f"{file.path}:{number}", f"no text under {column!r}", "choose another `column`")
-                natural = row.get("id")
-                yield files.natural(file.name, number, natural), row[column]
+                natural = files.natural(file.name, number, row.get("id"))
+                yield read_row(section, f"{file.path}:{number}", natural, row)
 
 
-def _unpacked(file: files.File, column: str) -> Iterator[tuple[str, str]]:
+def _unpacked(file: files.File, section: PartSection) -> Iterator[Given]:
     with _readable(file.path), pa.input_stream(str(file.path), compression=COMPRESSED.get(file.ending)) as stream:
         if not file.inner(COMPRESSED).is_lines:
+            if section.kind != "text":
+                raise AtlasError(file.path, f"is plain text, not {section.kind}", "use JSON Lines or Parquet")
             text = files.decode(file, stream.read(), 0)
-            yield file.name, text.removeprefix("\ufeff").replace("\r\n", "\n")
+            yield Given(file.name, text.removeprefix("\ufeff").replace("\r\n", "\n"))
             return
         at = 0
         for line, raw in enumerate(_lines(stream), start=1):
-            found = files.row(file, raw, at, line, column)
+            row = files.parsed(file, raw, at, line)
             at += len(raw)
-            if found is not None:
-                yield found
+            if row is not None:
+                natural = files.natural(file.name, line, row.get("id"))
+                yield read_row(section, f"{file.path}:{line}", natural, row)
 
 
 def _lines(stream: Any) -> Iterator[bytes]:
@@ -98,30 +105,32 @@ def _lines(stream: Any) -> Iterator[bytes]:
 def _readable(path: Path) -> Iterator[None]:
     try:
         yield
-    except (OSError, pa.ArrowException) as error:
+    except (OSError, pa.ArrowException, UnicodeDecodeError) as error:
         reason = " ".join(str(error).split())[:200] or type(error).__name__
         raise AtlasError(path, f"cannot be read ({reason})", "fetch it again") from error
 
 
-def read_function(source: str, folder: Path, characters: int) -> Iterator[tuple[str, str]]:
-    """What a function of the author's gives, until so many characters were read.
+def read_function(section: PartSection, folder: Path) -> Iterator[Given]:
+    """What a function of the author's gives, for as long as it is wanted.
 
     Args:
-        source: `python:package.module:function`; the recipe's folder is looked into first.
+        section: A part whose `source` is `python:package.module:function`; the recipe's folder is looked into first.
         folder: The recipe's folder.
-        characters: Where to stop, so that it may go on for ever.
 
     Raises:
         AtlasError: If there is no such function, it fails, or gives something else than texts.
     """
+    source = section.source
     for number, given in enumerate(_call(source, folder)):
-        pair = (f"{number:08d}", given) if isinstance(given, str) else given
+        natural = f"{number:08d}"
+        if isinstance(given, Mapping):
+            yield read_row(section, f"{source}, row {number}", natural, given)
+            continue
+        pair = (natural, given) if isinstance(given, str) else given
         if not (isinstance(pair, tuple) and len(pair) == 2 and all(isinstance(p, str) for p in pair)):  # noqa: PLR2004
-            raise AtlasError(source, f"gave {type(given).__name__} as number {number}", "yield texts, or (id, text)")
-        yield pair
-        characters -= len(pair[1])
-        if characters <= 0:
-            return
+            mend = "yield texts, (id, text), or rows of columns by name"
+            raise AtlasError(source, f"gave {type(given).__name__} as number {number}", mend)
+        yield read_row(section, f"{source}, number {number}", pair[0], {section.column: pair[1]})
 
 
 def _call(source: str, folder: Path) -> Iterator[Any]:

@@ -14,34 +14,63 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
+import orjson
 
 from atlas.corpus.cutting import section_id, sections
-from atlas.corpus.sampling import hash_order
+from atlas.corpus.rows import Content, Given
+from atlas.corpus.sampling import hash_order, is_held_out
 from atlas.errors import AtlasError
 from atlas.store.atomic import unwritable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
     from pathlib import Path
 
     from numpy.typing import NDArray
 
+EMPTY, HELD_OUT = "empty", "held out"
+"""Why a text was left out: it holds nothing but white space, or is on the other side of the split."""
+
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """One text. `id` is unique in the corpus, `source` is the id of the part it belongs to."""
+    """One text. `id` is unique in the corpus, `source` is the id of the part it belongs to.
+
+    `content` is text, int32 token ids, or messages; `url` and `licence` are empty where the source says none.
+    """
 
     id: str
     source: str
-    text: str
+    content: Content
+    url: str = ""
+    licence: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """Which documents are meant: those that are read, or those that are held out.
+
+    Attributes:
+        share: Share of documents that are held out.
+        seed: Seed of the sampling.
+        held_out: Whether the held-out ones are meant.
+    """
+
+    share: float = 0.0
+    seed: int = 0
+    held_out: bool = False
+
+    def has(self, document: str) -> bool:
+        """Whether a document, by its id without the number of a section, is on this side."""
+        return (self.share > 0 and is_held_out(document, self.share, self.seed)) == self.held_out
 
 
 class Part(Protocol):
     """Documents of one part, numbered in hash order (`atlas.corpus.sampling`)."""
 
     @property
-    def empty(self) -> int:
-        """Texts that were left out for holding nothing but white space."""
+    def dropped(self) -> Mapping[str, int]:
+        """Texts that were left out, by reason."""
 
     def __len__(self) -> int:
         """Number of documents."""
@@ -92,8 +121,8 @@ class StreamedPart:
 
     Args:
         part: Id of the part.
-        pairs: Natural ids and texts.
-        seed: Seed of the hash order.
+        rows: Its documents.
+        side: Which of them are meant, and the seed of the hash order.
         folder: Where the temporary file is made; it takes as much space as the text.
         check: Called for every text; what it raises ends the reading.
 
@@ -101,34 +130,33 @@ class StreamedPart:
         AtlasError: If an id comes twice, or the text cannot be stored.
     """
 
-    def __init__(
-        self, part: str, pairs: Iterable[tuple[str, str]], seed: int, folder: Path, check: Callable[[], None]
-    ) -> None:
+    def __init__(self, part: str, rows: Iterable[Given], side: Side, folder: Path, check: Callable[[], None]) -> None:
         self._part = part
-        self.empty = 0
+        self.dropped = nothing_dropped()
         try:
             folder.mkdir(parents=True, exist_ok=True)
             self._file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115 (lives as long as the part; `close` ends it)
         except OSError as error:
             raise unwritable(folder, error) from error
         try:
-            self._where = self._store(pairs, seed, folder, check)
+            self._where = self._store(rows, side, folder, check)
         except BaseException:
             self.close()
             raise
 
-    def _store(
-        self, pairs: Iterable[tuple[str, str]], seed: int, folder: Path, check: Callable[[], None]
-    ) -> NDArray[np.int64]:
-        places, at = Places(seed, 2), 0
-        for natural, text in pairs:
+    def _store(self, rows: Iterable[Given], side: Side, folder: Path, check: Callable[[], None]) -> NDArray[np.int64]:
+        places, at = Places(side.seed, 2), 0
+        for row in rows:
             check()
-            for number, section in sections(text):
-                if is_blank(section):
-                    self.empty += 1
+            for number, content in _cut(row.content):
+                if is_blank(content):
+                    self.dropped[EMPTY] += 1
                     continue
-                document = section_id(f"{self._part}/{natural}", number)
-                data = f"{document}\0{section}".encode()
+                if not side.has(f"{self._part}/{row.natural}"):
+                    self.dropped[HELD_OUT] += 1
+                    continue
+                document = section_id(f"{self._part}/{row.natural}", number)
+                data = _packed(Document(document, self._part, content, row.url, row.licence))
                 try:
                     self._file.write(data)
                 except OSError as error:
@@ -153,8 +181,7 @@ class StreamedPart:
         """The document at a place of the hash order."""
         at, length = self._where[place].tolist()
         self._file.seek(at)
-        document, _, text = self._file.read(length).decode().partition("\0")
-        return Document(document, self._part, text)
+        return _unpacked(self._file.read(length), self._part)
 
     def close(self) -> None:
         """Close the temporary file, and with it let it go."""
@@ -162,9 +189,44 @@ class StreamedPart:
             self._file.close()
 
 
-def is_blank(text: str) -> bool:
-    """Whether a text holds nothing but white space."""
-    return not text or text.isspace()
+def is_blank(content: Content) -> bool:
+    """Whether a text holds nothing but white space, or a document nothing at all."""
+    return not content.strip() if isinstance(content, str) else not len(content)
+
+
+def nothing_dropped() -> dict[str, int]:
+    """Counts of what an index leaves out, before it begins."""
+    return {EMPTY: 0, HELD_OUT: 0}
+
+
+def _cut(content: Content) -> Iterable[tuple[int, Content]]:
+    """Sections of a text; other documents are not cut."""
+    return sections(content) if isinstance(content, str) else [(1, content)]
+
+
+def _packed(document: Document) -> bytes:
+    """A line of JSON that says what it is, then the content."""
+    content = document.content
+    if isinstance(content, str):
+        kind, data = "text", content.encode()
+    elif isinstance(content, np.ndarray):
+        kind, data = "tokens", content.astype("<i4").tobytes()
+    else:
+        kind, data = "chat", orjson.dumps(content)
+    return orjson.dumps([kind, document.id, document.url, document.licence], option=orjson.OPT_APPEND_NEWLINE) + data
+
+
+def _unpacked(data: bytes, part: str) -> Document:
+    line, _, rest = data.partition(b"\n")
+    kind, name, url, licence = orjson.loads(line)
+    content: Content
+    if kind == "text":
+        content = rest.decode()
+    elif kind == "tokens":
+        content = np.frombuffer(rest, "<i4").astype(np.int32)
+    else:
+        content = orjson.loads(rest)
+    return Document(name, part, content, url, licence)
 
 
 def same_id(part: str, document: str) -> AtlasError:

@@ -1,9 +1,10 @@
 """Documents to windows, in the order in which they are read, and how to take up again after a stop.
 
-1. Documents of every part come in hash order (`atlas.corpus.sampling`) and are tokenised in batches,
-   little further than the budget needs. Control tokens spelt out in a text are text.
+1. Documents of every part come in hash order (`atlas.corpus.sampling`) and become token ids (`encoding`), little
+   further than the budget needs.
 2. A document is cut into windows of `window - 1` tokens (`window` without BOS), the last one shorter.
-   Windows never span documents; those of fewer than `SHORTEST` tokens are dropped and counted. If the
+   Windows never span documents, nor the texts that were packed into one row of token ids;
+   those of fewer than `SHORTEST` tokens are dropped and counted. If the
    recipe sets `per_document`, only so many windows of a document are read, chosen by hash: a small
    budget then meets many documents instead of a few from end to end.
 3. Where the reading stands is a `Position`: a few numbers for every part. A reader that begins at a
@@ -14,7 +15,6 @@ Same recipe, text and tokenizer, same windows. BOS is not stored: the model stag
 
 from __future__ import annotations
 
-import copy
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -24,23 +24,19 @@ import orjson
 from atlas.corpus.sampling import Filling, fill, hash_order, unfilled
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from numpy.typing import NDArray
 
     from atlas.config import CorpusSection
-    from atlas.corpus.parts import Document, Part
-    from atlas.corpus.tokens import FastTokenizer
+    from atlas.corpus.encoding import Encoder
+    from atlas.corpus.parts import Part
 
 SHORTEST = 8
 """Tokens that a window needs: a shorter one shows no context."""
 
-BATCH_CHARACTERS = 100_000
-"""Text tokenised at a time; has no influence on the result."""
-
-EMPTY, UNTOKENISED, SHORT = "empty", "no tokens", "short"
-"""Why something was left out: a text without anything but white space, a text that the tokenizer makes
-nothing of, a window of fewer than `SHORTEST` tokens."""
+UNTOKENISED, SHORT = "no tokens", "short"
+"""Why something was left out: a text that the tokenizer makes nothing of, a window of fewer than `SHORTEST` tokens."""
 
 
 class Window(NamedTuple):
@@ -53,6 +49,8 @@ class Window(NamedTuple):
     ids: NDArray[np.int32]
     place: int  # of the document, in its part's hash order
     number: int
+    url: str = ""
+    licence: str = ""
 
 
 @dataclass(slots=True)
@@ -88,7 +86,9 @@ class Position:
 def beginning(corpus: CorpusSection, parts: Mapping[str, Part]) -> Position:
     """The position before the first window."""
     zero = dict.fromkeys(parts, 0)
-    dropped = {EMPTY: sum(part.empty for part in parts.values()), UNTOKENISED: 0, SHORT: 0}
+    reasons = dict.fromkeys(reason for part in parts.values() for reason in part.dropped)
+    dropped = {reason: sum(part.dropped.get(reason, 0) for part in parts.values()) for reason in reasons}
+    dropped |= {UNTOKENISED: 0, SHORT: 0}
     filling = unfilled(_shares(corpus), corpus.tokens)
     return Position(filling, dict.fromkeys(parts, (0, 0)), zero, dict(zero), dropped)
 
@@ -99,7 +99,7 @@ class Reader:
     Args:
         corpus: The recipe's `[corpus]`.
         parts: What `load_documents` found.
-        backend: What `tokenizer_for_text` made.
+        encoder: Makes token ids of documents.
         position: Where to begin; kept up to date with every window that is handed on.
         check: Called for every document; what it raises ends the reading.
     """
@@ -108,11 +108,11 @@ class Reader:
         self,
         corpus: CorpusSection,
         parts: Mapping[str, Part],
-        backend: Any,
+        encoder: Encoder,
         position: Position,
         check: Callable[[], None],
     ) -> None:
-        self._corpus, self._parts, self._backend, self._check = corpus, parts, backend, check
+        self._corpus, self._parts, self._encoder, self._check = corpus, parts, encoder, check
         self.position = position
         streams = {name: self._windows(name, *position.places[name]) for name in parts}
         shares = _shares(corpus)
@@ -134,57 +134,38 @@ class Reader:
         """Windows of a part, from its document at place `first`, `done` of whose windows are left out."""
         corpus, dropped = self._corpus, self.position.dropped
         length = corpus.window - 1 if corpus.bos else corpus.window
-        for place, document, ids in self._encoded(self._parts[name], first):
+        for place, document, ids, texts in self._encoder.encoded(self._parts[name], first, self._check):
             dropped[UNTOKENISED] += not len(ids)
             number = 0
-            for start in _starts(document.id, len(ids), length, corpus.per_document, corpus.seed):
-                piece = ids[start : start + length]
-                # Only a document's last window can be short: it is counted once, after all that are read.
+            for start, end in _spans(document.id, texts, length, corpus.per_document, corpus.seed):
+                piece = ids[start:end]
+                # Only a text's last window can be short: it is counted whether others are left out or not.
                 if len(piece) < min(SHORTEST, length):
                     dropped[SHORT] += 1
                     continue
                 if place > first or number >= done:
                     # A copy, since a view would keep the whole document's tokens until the chunk is made.
-                    yield Window(name, document.id, len(ids), start, piece.copy(), place, number)
+                    yield Window(
+                        name, document.id, len(ids), start, piece.copy(), place, number, document.url, document.licence
+                    )
                 number += 1
-
-    def _encoded(self, part: Part, first: int) -> Iterator[tuple[int, Document, NDArray[np.int32]]]:
-        """Places, documents and their token ids, int32 [length], a batch of texts at a time."""
-        batch: list[tuple[int, Document]] = []
-        characters = 0
-        for place in range(first, len(part)):
-            self._check()
-            document = part.document(place)
-            if batch and characters + len(document.text) > BATCH_CHARACTERS:
-                yield from self._encode(batch)
-                batch, characters = [], 0
-            batch.append((place, document))
-            characters += len(document.text)
-        if batch:
-            yield from self._encode(batch)
-
-    def _encode(self, batch: list[tuple[int, Document]]) -> Iterator[tuple[int, Document, NDArray[np.int32]]]:
-        encodings = self._backend.encode_batch_fast([d.text for _, d in batch], add_special_tokens=False)
-        for (place, document), encoding in zip(batch, encodings, strict=True):
-            yield place, document, np.array(encoding.ids, dtype=np.int32)
-
-
-def tokenizer_for_text(tokenizer: FastTokenizer) -> Any:
-    """A copy of the `tokenizers.Tokenizer` that takes control tokens for text and keeps every token."""
-    backend = copy.deepcopy(tokenizer.backend_tokenizer)
-    backend.encode_special_tokens = True
-    backend.no_truncation()
-    backend.no_padding()
-    return backend
 
 
 def _shares(corpus: CorpusSection) -> dict[str, float]:
     return {part.id: part.share for part in corpus.part}
 
 
-def _starts(document: str, tokens: int, length: int, most: int, seed: int) -> list[int]:
-    """Where a document's windows begin; at most so many of them, chosen by hash, if `most` is not 0."""
-    starts = list(range(0, tokens, length))
-    if not most or len(starts) <= most:
-        return starts
-    return sorted(sorted(starts, key=lambda start: hash_order(f"{document}\0{start}", seed))[:most])
+def _spans(document: str, texts: Sequence[tuple[int, int]], length: int, most: int, seed: int) -> list[tuple[int, int]]:
+    """Where windows begin and end; at most so many of a document, chosen by hash, if `most` is not 0.
+
+    Args:
+        document: Its id.
+        texts: Begin and end of each text in it.
+        length: Tokens of a window.
+        most: Windows that are wanted.
+        seed: Seed of the sampling.
+    """
+    spans = [(start, min(start + length, end)) for begin, end in texts for start in range(begin, end, length)]
+    if not most or len(spans) <= most:
+        return spans
+    return sorted(sorted(spans, key=lambda span: hash_order(f"{document}\0{span[0]}", seed))[:most])

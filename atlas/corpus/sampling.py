@@ -8,6 +8,9 @@
 
 Nothing is held: what is read is handed on, part after part, round after round. How far the reading has
 come is a few numbers (`Filling`), so that it can be taken up again there.
+
+A share of the documents can be held out (`is_held_out`): their text is never read by a pass, so that a name can be
+tried on text that the one who gave it cannot have seen.
 """
 
 from __future__ import annotations
@@ -41,6 +44,17 @@ def hash_order(key: str, seed: int) -> bytes:
     """Sort key of a document: 16 bytes that depend on the seed and the document's id alone."""
     # blake2b takes keys of at most 64 bytes, seeds are unbounded: the seed goes into the message.
     return hashlib.blake2b(f"{seed}\0{key}".encode(), digest_size=16).digest()
+
+
+def is_held_out(document: str, share: float, seed: int) -> bool:
+    """Whether a document belongs to the held-out share: by the hash of its id, so that it does for ever.
+
+    Args:
+        document: Its id; a long text that was cut has one for all of its sections.
+        share: Share that is held out, from 0 to 1.
+        seed: Seed of the sampling.
+    """
+    return int.from_bytes(hash_order(f"held out\0{document}", seed)[:8], "big") < share * 2**64
 
 
 def split_budget(budget: int, shares: Mapping[str, float]) -> dict[str, int]:

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from atlas.corpus.chunks import Chunk
     from atlas.corpus.tokens import FastTokenizer
 
-FORMAT = "corpus 1"
+FORMAT = "corpus 2"
 """Raise it when the same inputs would give other chunks."""
 
 AHEAD = 3
@@ -55,11 +55,19 @@ class Corpus:
     """
 
     def __init__(
-        self, recipe: Recipe, tokenizer: FastTokenizer, cache: Path, folder: Path, key: str, batch: int
+        self,
+        recipe: Recipe,
+        tokenizer: FastTokenizer,
+        cache: Path,
+        folder: Path,
+        key: str,
+        batch: int,
+        *,
+        held_out: bool = False,
     ) -> None:
         """See `open_corpus`."""
-        corpus = recipe.corpus
-        whole = (FORMAT, key, recipe.digest("corpus"), batch, chunks.CHUNK, cutting.SECTION, reading.SHORTEST)
+        corpus, self._held_out = recipe.corpus, held_out
+        whole = FORMAT, key, recipe.digest("corpus"), batch, chunks.CHUNK, cutting.SECTION, reading.SHORTEST, held_out
         self._spool = Spool(folder, hashlib.sha256("\n".join(map(str, whole)).encode()).hexdigest(), corpus)
         self._recipe, self._tokenizer, self._cache, self._batch = recipe, tokenizer, cache, batch
         self._background: Background[Chunk] | None = None
@@ -141,7 +149,7 @@ class Corpus:
         firsts, batches, counts = [0], 0, np.zeros(0, np.int64)
         position, seal = "", ""
         self.progress = 0
-        with closing(Maker(self._recipe, self._tokenizer, self._cache, self._batch, check)) as maker:
+        with closing(self._maker(check)) as maker:
             while self._end is None or list(self._end.digests) != digests:
                 check()
                 with self._making:  # a lookup may be mending the same files
@@ -165,6 +173,9 @@ class Corpus:
                 del spooled
                 yield chunk
 
+    def _maker(self, check: Callable[[], None]) -> Maker:
+        return Maker(self._recipe, self._tokenizer, self._cache, self._batch, check, held_out=self._held_out)
+
     def _tick(self, tokens: int) -> None:
         self.progress += tokens
 
@@ -177,7 +188,16 @@ def _add(some: NDArray[np.int64], more: NDArray[np.int64]) -> NDArray[np.int64]:
     return total
 
 
-def open_corpus(recipe: Recipe, tokenizer: FastTokenizer, cache: Path, folder: Path, key: str, batch: int) -> Corpus:
+def open_corpus(
+    recipe: Recipe,
+    tokenizer: FastTokenizer,
+    cache: Path,
+    folder: Path,
+    key: str,
+    batch: int,
+    *,
+    held_out: bool = False,
+) -> Corpus:
     """The corpus of a recipe, to be read in a `with` block. Nothing is read yet but the end, if there is one.
 
     Args:
@@ -188,11 +208,15 @@ def open_corpus(recipe: Recipe, tokenizer: FastTokenizer, cache: Path, folder: P
         key: Digest of the text and the tokenizer (`corpus_key`), or of more. The recipe's `[corpus]`,
             `batch` and the rules of this package are added to it.
         batch: Full windows in a micro-batch; one of shorter windows holds more.
+        held_out: Read the share that `corpus.held_out` keeps back, instead of the rest.
     """
-    return Corpus(recipe, tokenizer, cache, folder, key, batch)
+    return Corpus(recipe, tokenizer, cache, folder, key, batch, held_out=held_out)
 
 
-def read_all(recipe: Recipe, tokenizer: FastTokenizer, cache: Path, folder: Path, batch: int) -> list[Chunk]:
+def read_all(
+    recipe: Recipe, tokenizer: FastTokenizer, cache: Path, folder: Path, batch: int, *, held_out: bool = False
+) -> list[Chunk]:
     """All chunks of a small corpus at once; arguments as for `open_corpus`."""
-    with open_corpus(recipe, tokenizer, cache, folder, corpus_key(recipe, tokenizer), batch) as corpus:
+    key = corpus_key(recipe, tokenizer)
+    with open_corpus(recipe, tokenizer, cache, folder, key, batch, held_out=held_out) as corpus:
         return list(corpus)

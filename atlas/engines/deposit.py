@@ -211,7 +211,7 @@ def _shared(
         ),
         "documents.parquet": write_table(
             folder / "documents.parquet",
-            {"id": [d.id for d in documents], "source": [d.source for d in documents]},
+            {name: [getattr(d, name) for d in documents] for name in DOCUMENTS.names},
             DOCUMENTS,
         ),
         "tokens.parquet": write_table(

@@ -16,7 +16,7 @@ import numpy as np
 import orjson
 
 from atlas.records import DictionaryRecord, FeatureRecord, Histogram, Snippet, SnippetGroup, TokenEffect
-from atlas.render.snippets import REACH
+from atlas.render.snippets import REACH, web
 from atlas.store.assemble import Windows
 from atlas.text import texts_between
 
@@ -82,10 +82,12 @@ def window_files(windows: Windows) -> Iterable[tuple[str, bytes]]:
     for number, ids in files.items():
         rows = [windows.row[window] for window in ids]
         data = {
-            "format": 1,
+            "format": 2,
             "window": ids,
             "source": [windows.source[row] for row in rows],
             "document": [windows.document[row] for row in rows],
+            "url": [web(windows.url[row]) for row in rows],
+            "licence": [windows.licence[row] for row in rows],
             "start": [windows.start[row] for row in rows],
             "tokens": [_texts(windows.text(row)[1]) for row in rows],
         }

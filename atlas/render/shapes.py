@@ -27,7 +27,10 @@ class Piece:
 
 @dataclass(frozen=True, slots=True)
 class SnippetView:
-    """A snippet, cut to the tokens shown; `before` / `after` say that the window goes on."""
+    """A snippet, cut to the tokens shown; `before` / `after` say that the window goes on.
+
+    `url` is an address of the web or empty, `licence` the document's own or empty.
+    """
 
     value: str
     pieces: tuple[Piece, ...]
@@ -36,6 +39,8 @@ class SnippetView:
     source: str
     document: str
     repeats: int
+    url: str = ""
+    licence: str = ""
 
 
 @dataclass(frozen=True, slots=True)

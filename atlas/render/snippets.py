@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from atlas.records import Snippet
 from atlas.render import numbers
 from atlas.render.shapes import Piece, SnippetView
-from atlas.text import shown_between
+from atlas.text import shown_between, visible
 
 LONGEST_RUN = 200
 """Characters shown of one run; a hostile token can be as long as a book."""
+
+LONGEST_URL, LONGEST_LICENCE = 500, 60
+_WEB = re.compile(r"https?://[^\s<>\"'`\\]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,4 +67,11 @@ def snippet_view(snippet: Snippet, maximum: float, labels: dict[str, str], reach
         source=labels.get(snippet.source, snippet.source),
         document=snippet.document,
         repeats=snippet.repeats,
+        url=web(snippet.url),
+        licence=visible(snippet.licence[:LONGEST_LICENCE]),
     )
+
+
+def web(url: str) -> str:
+    """An address that a page may link to: of the web, absolute, not too long; else ""."""
+    return url if len(url) <= LONGEST_URL and _WEB.fullmatch(url) else ""

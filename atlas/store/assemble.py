@@ -41,10 +41,13 @@ class Windows:
         self, windows: pa.Table, documents: pa.Table, sources: list[SourceRecord], pieces: dict[int, bytes]
     ) -> None:
         ids = windows["ids"].combine_chunks()
-        names = documents["id"].to_pylist()
+        names, urls, licences = (documents[column].to_pylist() for column in ("id", "url", "licence"))
         self.row = {w: i for i, w in enumerate(windows["window"].to_pylist())}
         self.offsets, self.ids = ids.offsets.to_numpy(), ids.values.to_numpy()
-        self.document = [names[d] for d in windows["document"].to_pylist()]
+        of = windows["document"].to_pylist()
+        self.document = [names[d] for d in of]
+        self.url = [urls[d] for d in of]
+        self.licence = [licences[d] for d in of]
         self.source = [sources[s].id for s in windows["source"].to_pylist()]
         self.start = windows["start"].to_pylist()
         self.pieces = pieces
@@ -138,6 +141,8 @@ class Assembler:
                 position=columns["position"][i],
                 value=columns["value"][i],
                 repeats=columns["repeats"][i],
+                url=windows.url[row],
+                licence=windows.licence[row],
             )
             parts.setdefault((columns["kind"][i], columns["group"][i]), []).append(snippet)
         return parts

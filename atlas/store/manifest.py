@@ -12,7 +12,7 @@ from atlas.errors import AtlasError
 from atlas.records import DictionaryRecord, SourceRecord
 from atlas.store.atomic import file_digest, write_bytes
 
-FORMAT = 2
+FORMAT = 3
 NAME = "manifest.json"
 
 

@@ -69,7 +69,14 @@ WINDOWS = pa.schema(
     ]
 )
 
-DOCUMENTS = pa.schema([("id", pa.string()), ("source", pa.int16())])
+DOCUMENTS = pa.schema(
+    [
+        ("id", pa.string()),
+        ("source", pa.int16()),
+        ("url", pa.string()),  # as its source says, or empty; hostile, like the licence
+        ("licence", pa.string()),
+    ]
+)
 
 TOKENS = pa.schema([("id", pa.int32()), ("bytes", pa.binary()), ("count", pa.int64())])
 

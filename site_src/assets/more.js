@@ -35,11 +35,13 @@ function listOf(data, key) {
   return columns.value.map((_, i) => Object.fromEntries(keys.map((key) => [key, columns[key][i]])));
 }
 
-/** A snippet with the tokens of its whole window. */
+/** A snippet with the tokens of its whole window, and what is known of its document. */
 async function whole(item) {
   const root = document.documentElement.dataset.root;
   const file = await load(`${root}/windows/${Math.floor(item.window / PER_FILE)}.json`);
-  return { ...item, first: 0, tokens: file.tokens[file.window.indexOf(item.window)] };
+  const at = file.window.indexOf(item.window);
+  const [tokens, document, url, licence] = [file.tokens, file.document, file.url, file.licence].map((column) => column[at]);
+  return { ...item, first: 0, tokens, document, url, licence };
 }
 
 /** Text without what would not show or would reorder its surroundings (atlas/text.py does the same). */
@@ -112,7 +114,7 @@ function labelsOf(data) {
   for (const list of document.querySelectorAll("ol.sns[data-k]")) {
     const items = listOf(data, list.dataset.k);
     [...list.children].forEach((li, i) => {
-      if (items[i]) labels[items[i].source] ||= li.lastElementChild.textContent.replace(/ · \d+ alike$/, "");
+      if (items[i]) labels[items[i].source] ||= li.lastElementChild.firstChild.textContent.replace(/ · \d+ alike$/, "");
     });
   }
   return labels;
@@ -127,6 +129,19 @@ function row(item, max, labels) {
   source.textContent = item.repeats ? `${label} · ${item.repeats} alike` : label;
   li.append(value, paragraph(item, max), source);
   return li;
+}
+
+/** Says which document a snippet is of, with its address and licence where the row does not have them yet. */
+function cite(source, item) {
+  source.title = item.document;
+  if (source.childElementCount || !(item.url || item.licence)) return;
+  const [, label, alike] = source.textContent.match(/^(.*?)( · \d+ alike)?$/s);
+  const name = document.createElement(/^https?:/.test(item.url) ? "a" : "span");
+  name.textContent = label;
+  if (name.href !== undefined) Object.assign(name, { href: item.url, rel: "external nofollow" });
+  const licence = document.createElement("span");
+  licence.textContent = item.licence ? ` · ${item.licence}` : "";
+  source.replaceChildren(name, licence, alike || "");
 }
 
 /** A button whose work may fail for want of a network; it then says so and can be pressed again. */
@@ -156,6 +171,7 @@ async function showWhole(list, wanted) {
     if (!items[i]) return;
     li.cut ||= p;
     p.replaceWith(wanted ? paragraph(full[i], Math.fround(data.max)) : li.cut);
+    if (wanted) cite(li.lastElementChild, full[i]);
     if (!wanted) delete li.cut;
   });
 }

@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from small_tokenizers import byte_level, fast
 
-from atlas.corpus import read_all, reading, token_bytes
+from atlas.corpus import encoding, read_all, reading, token_bytes
 from atlas.corpus.chunks import arrange, restore
 from atlas.corpus.reading import Window
 from atlas.errors import AtlasError
@@ -112,7 +112,7 @@ def test_micro_batches_hold_every_window_once_and_as_many_as_fit(lengths, batch,
 
 def test_same_recipe_same_bytes_whatever_the_batches(corpus, gpt, tmp_path, monkeypatch):
     once = read(corpus(tokens=500), gpt, tmp_path / "1")[1].digest
-    monkeypatch.setattr(reading, "BATCH_CHARACTERS", 1)
+    monkeypatch.setattr(encoding, "BATCH_CHARACTERS", 1)
     assert read(corpus(tokens=500), fast(byte_level()), tmp_path / "2")[1].digest == once
     assert read(corpus(tokens=500, seed=1), gpt, tmp_path / "3")[1].digest != once
     assert read(corpus(tokens=500), gpt, tmp_path / "4", batch=5)[1].digest != once
@@ -191,7 +191,7 @@ def test_what_is_left_out_is_counted_by_reason(recipe, gemma, tmp_path):
     (tmp_path / "text.txt").write_text("0123456789 the cat")
     backend = gemma.backend_tokenizer
     chunks, end = read(recipe(("p", "file:*.txt")), gemma, tmp_path / "1")
-    assert end.dropped == {"empty": 2, "no tokens": 0, "short": 1}
+    assert end.dropped == {"empty": 2, "held out": 0, "no tokens": 0, "short": 1}
     assert end.dropped_total == 3
     assert {d.id for c in chunks for d in c.documents} == {"p/text.txt"}
     assert backend is gemma.backend_tokenizer
@@ -205,5 +205,5 @@ def test_a_text_that_the_tokenizer_makes_nothing_of_is_counted(recipe, tmp_path)
     (tmp_path / "a.txt").write_text("a" * 15)
     (tmp_path / "b.txt").write_text("b" * 20)
     _, end = read(recipe(("p", "file:*.txt")), fast(backend), tmp_path)
-    assert end.dropped == {"empty": 0, "no tokens": 1, "short": 0}
+    assert end.dropped == {"empty": 0, "held out": 0, "no tokens": 1, "short": 0}
     assert (end.tokens, end.documents) == (15, 1)

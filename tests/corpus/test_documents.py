@@ -21,7 +21,7 @@ from atlas.errors import AtlasError
 
 def texts(recipe, tmp_path):
     parts = load_documents(recipe, tmp_path / "cache")
-    found = {d.id: d.text for part in parts.values() for d in map(part.document, range(len(part)))}
+    found = {d.id: d.content for part in parts.values() for d in map(part.document, range(len(part)))}
     for part in parts.values():
         part.close()
     return found
@@ -58,11 +58,11 @@ def test_json_lines(recipe, tmp_path):
         ("x.jsonl", b'\xef\xbb\xbf{"text": "caf\xe9"}', r"x\.jsonl: not UTF-8 at byte 16"),
         ("x.jsonl", b'{"text": "a"}\n{', r"x\.jsonl:2: not JSON"),
         ("x.jsonl", b'{"body": "a"}', r"x\.jsonl:1: no text under 'text'"),
-        ("x.jsonl", b'["a"]', r"x\.jsonl:1: no text under 'text'"),
+        ("x.jsonl", b'["a"]', r"x\.jsonl:1: not an object; write a JSON object a line"),
         ("x.jsonl", b'{"text": 3}', r"x\.jsonl:1: no text under 'text'"),
         ("x.jsonl", b'{"text": "a", "id": 1}\n{"text": "b", "id": 1}', r"two documents are called 'x\.jsonl:1'"),
-        ("x.txt", b"  \n ", r"corpus\.part p: file:x\.txt holds no text; the 1 that it has are empty"),
-        ("x.txt", b"", r"corpus\.part p: file:x\.txt holds no text; the 1 that it has are empty"),
+        ("x.txt", b"  \n ", r"corpus\.part p: file:x\.txt holds no text; left out: 1 empty"),
+        ("x.txt", b"", r"corpus\.part p: file:x\.txt holds no text; left out: 1 empty"),
         ("x.jsonl", b"", r"corpus\.part p: file:x\.jsonl holds no text; mend the source"),
         ("y.txt", b"other", r"x\.txt: no file matches"),
     ],
@@ -180,8 +180,8 @@ def test_a_dataset_is_streamed_until_the_budget_has_enough(recipe, tmp_path):
 @pytest.mark.parametrize(
     ("part", "message"),
     [
-        ({"column": "body"}, "row 0 has no text in column 'body'; its columns are n, text"),
-        ({"column": "n"}, "row 0 has no text in column 'n'"),
+        ({"column": "body"}, r"row 0: no text under 'body'; set `column` \(there are text, n\) or `kind`"),
+        ({"column": "n"}, "row 0: no text under 'n'"),
         ({"split": "test"}, "split 'test' cannot be read"),
         ({"source": "hf://datasets/org/none"}, "hf://datasets/org/none: split 'train' cannot be read"),
         ({"source": "hf://org/name"}, "hf://org/name: not an address of a dataset"),

@@ -40,10 +40,10 @@ PACK = {".gz": gzip.compress, ".bz2": bz2.compress, ".zst": zstd}
 def documents(recipe: Any, folder: Path, source: str) -> tuple[dict[str, str], int]:
     """Texts by id, and how many were empty."""
     (part,) = load_documents(recipe(("p", source)), folder / "cache").values()
-    found = {d.id: d.text for d in (part.document(place) for place in range(len(part)))}
+    found = {d.id: d.content for d in (part.document(place) for place in range(len(part)))}
     assert len(found) == len(part)
     part.close()
-    return found, part.empty
+    return found, part.dropped["empty"]
 
 
 @pytest.mark.parametrize("ending", PACK)
@@ -94,10 +94,12 @@ def test_damage_is_one_line(recipe, tmp_path, name, data, says):
 
 def test_parquet_without_the_column_or_with_numbers_in_it(recipe, tmp_path):
     pq.write_table(pa.table({"body": ["x"], "text": pa.array([None], pa.string())}), tmp_path / "x.parquet")
-    with pytest.raises(AtlasError, match=r"x\.parquet:1: no text under 'text'; choose another `column`"):
+    with pytest.raises(
+        AtlasError, match=r"x\.parquet:1: no text under 'text'; set `column` \(there are text\) or `kind`"
+    ):
         documents(recipe, tmp_path, "file:x.parquet")
     pq.write_table(pa.table({"body": ["x"]}), tmp_path / "x.parquet")
-    with pytest.raises(AtlasError, match=r"x\.parquet: has no column 'text'; set `column` to one of body"):
+    with pytest.raises(AtlasError, match=r"x\.parquet: has no column 'text'; there are body"):
         documents(recipe, tmp_path, "file:x.parquet")
 
 
@@ -124,7 +126,7 @@ def test_a_function_beside_the_recipe(recipe, tmp_path, monkeypatch):
     [
         ("missing", r"failed \(AttributeError: .*missing"),
         ("fails", r"failed \(ZeroDivisionError"),
-        ("numbers", "gave int as number 1; yield texts, or"),
+        ("numbers", r"gave int as number 1; yield texts, \(id, text\), or rows"),
     ],
 )
 def test_a_function_that_is_none_or_fails(recipe, tmp_path, name, says):

@@ -63,7 +63,7 @@ def test_the_corpus_is_the_same_however_often_it_was_stopped(corpus, gpt, tmp_pa
     whole, end = read(made, gpt, folder / "whole")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(stream, "AHEAD", ahead)
-        patch.setattr("atlas.corpus.reading.BATCH_CHARACTERS", characters)
+        patch.setattr("atlas.corpus.encoding.BATCH_CHARACTERS", characters)
         for stop in stops:
             begun, _ = read(made, gpt, folder / "parts", stop=stop)
             assert digests(begun) == list(end.digests[:stop])

@@ -41,6 +41,8 @@ def snippet(row: int, position: int, value: float, repeats: int = 0) -> Snippet:
         position,
         value,
         repeats,
+        ("", "javascript:alert(1)", "https://a.example/?a=1&b=2")[row],
+        ("", "<b>CC BY</b>", "MIT")[row],
     )
 
 

@@ -1,16 +1,22 @@
-"""Atlases of dictionaries that are no residual SAEs in SAELens's layout, against transformers and plain arithmetic."""
+"""An atlas of other dictionaries than residual SAEs in SAELens's layout, and of other text than plain files.
+
+Against transformers and plain arithmetic.
+"""
 
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import torch
 from safetensors.torch import save_file
-from transformers import AutoModelForCausalLM
+from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from atlas.config import load
 from atlas.paths import places
@@ -42,6 +48,9 @@ def built(inputs: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     config["metadata"] = {"hook_name": "blocks.0.attn.hook_z"}
     (heads / "cfg.json").write_text(json.dumps(config))
     text = inputs.read_text("utf-8")
+    for part, more in other_text(folder).items():
+        assert f'source = "file:texts/{part}/*.txt"' in text
+        text = text.replace(f'source = "file:texts/{part}/*.txt"', more)
     first, last = text.index("[[dictionary]]"), text.index("[collect]")
     own = f'[[dictionary]]\nid = "1-trans"\nsource = "{at}"\n\n[[dictionary]]\nid = "0-heads"\nsource = "heads"\n\n'
     own += '[[dictionary]]\nid = "2-neurons"\nsource = "neurons"\nlayer = 2\nfloor = 0.01\n\n'
@@ -53,6 +62,23 @@ def built(inputs: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     assert name(load(recipe), where, Silent())
     assert site(load(recipe), where, Silent())
     return out / "tiny"
+
+
+def other_text(folder: Path) -> dict[str, str]:
+    """Prose again, as rows that say where they are from, and code as token ids; what recipes say of either."""
+    rows = [
+        {"text": path.read_text("utf-8"), "meta": {"url": f"https://a.example/{path.stem}?a&b"}, "by": "CC0 <ours>"}
+        for path in sorted((folder / "texts/prose").glob("*.txt"))
+    ]
+    rows[0]["meta"]["url"] = "javascript:alert(9)"
+    (folder / "prose.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    tokenizer = AutoTokenizer.from_pretrained(folder / "model")
+    ids = [tokenizer(p.read_text("utf-8"))["input_ids"] for p in sorted((folder / "texts/code").glob("*.txt"))]
+    pq.write_table(pa.table({"input_ids": ids}), folder / "code.parquet")
+    return {
+        "prose": 'source = "file:prose.jsonl"\nurl_column = "meta.url"\nlicence_column = "by"',
+        "code": 'source = "file:code.parquet"\nkind = "tokens"\ncolumn = "input_ids"',
+    }
 
 
 def seen(model: torch.nn.Module, path: str, ids: list[int]) -> torch.Tensor:
@@ -129,3 +155,34 @@ def test_the_pages_say_where_it_writes_and_are_whole(built):
     assert "Its other side is feature 3" in page
     found = check_site(built / "site")
     assert not found.problems, found.problems[:3]
+
+
+def test_addresses_and_licences_of_documents_come_to_the_page(built):
+    store = open_store(built / "store")
+    of = {s.document: s for f in store.features("1-trans") for s in f.top if s.source == "prose"}
+    assert len(of) > 1
+    assert {s.licence for s in of.values()} == {"CC0 <ours>"}
+    pages = [page.read_text("utf-8") for page in (built / "site/tiny-gemma/1-trans").glob("*/index.html")]
+    linked = set().union(
+        *(re.findall(r'<a href="(https://a\.example/[^"]*)" rel="external nofollow"', p) for p in pages)
+    )
+    assert linked
+    assert linked <= {s.url.replace("&", "&amp;") for s in of.values()}
+    assert any("<span> · CC0 &lt;ours&gt;</span>" in page for page in pages)
+    assert not any("javascript:" in page for page in pages)
+    files = [json.loads(path.read_text()) for path in (built / "site/windows").glob("*.json")]
+    assert {url for file in files for url in file["url"]} >= {s.url for s in of.values()} - {"javascript:alert(9)"}
+    assert not any("javascript:" in url for file in files for url in file["url"])
+
+
+def test_token_ids_are_read_as_the_text_that_they_stand_for(built, inputs):
+    store = open_store(built / "store")
+    text = {p.read_text("utf-8") for p in (inputs.parent / "texts/code").glob("*.txt")}
+    found = {
+        b"".join(s.pieces).decode("utf-8", "replace")
+        for f in store.features("1-trans")
+        for s in f.top
+        if s.source == "code"
+    }
+    assert found
+    assert all(any(window.strip("\ufffd") in whole for whole in text) for window in found)

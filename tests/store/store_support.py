@@ -49,7 +49,10 @@ def snippet(window: int, seed: int, repeats: int = 0) -> Snippet:
     values = [0.0] * len(ids)
     values[0], values[position] = 0.125, (seed % 13 + 1) / 8
     pieces = tuple(PIECES[i] for i in ids)
-    return Snippet(window, document, source, start, ids, pieces, tuple(values), position, values[position], repeats)
+    own = ("https://a.example/b", "MIT") if document == "doc-b" else ("", "")
+    return Snippet(
+        window, document, source, start, ids, pieces, tuple(values), position, values[position], repeats, *own
+    )
 
 
 def record(dictionary: str, index: int) -> FeatureRecord:
@@ -215,7 +218,10 @@ def write_store(folder: Path, *, names: bool = True) -> Manifest:
             },
             schema.WINDOWS,
         ),
-        "documents": ({"id": documents, "source": [0, 1]}, schema.DOCUMENTS),
+        "documents": (
+            {"id": documents, "source": [0, 1], "url": ["", "https://a.example/b"], "licence": ["", "MIT"]},
+            schema.DOCUMENTS,
+        ),
         "tokens": (
             {"id": list(PIECES), "bytes": list(PIECES.values()), "count": [100 * i for i in PIECES]},
             schema.TOKENS,

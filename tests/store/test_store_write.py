@@ -16,7 +16,7 @@ from atlas.store.manifest import verify_files
 from atlas.store.schema import BINS_PER_OCTAVE, DOCUMENTS, OCTAVES, edge
 from atlas.store.write import ragged, rectangular, write_table
 
-COLUMNS = {"id": [f"d{i}" for i in range(10)], "source": list(range(10))}
+COLUMNS = {"id": [f"d{i}" for i in range(10)], "source": list(range(10)), "url": [""] * 10, "licence": [""] * 10}
 
 
 def test_the_same_bytes_each_time(tmp_path: Path) -> None:
@@ -49,7 +49,7 @@ def test_a_full_disk_leaves_the_old_table(tmp_path: Path, monkeypatch: pytest.Mo
 
     monkeypatch.setattr(pq.ParquetWriter, "write_table", full)
     with pytest.raises(AtlasError, match=r"t\.parquet: cannot be written \(No space left on device\)"):
-        write_table(path, {"id": ["new"], "source": [0]}, DOCUMENTS)
+        write_table(path, {"id": ["new"], "source": [0], "url": [""], "licence": [""]}, DOCUMENTS)
     assert [p.name for p in tmp_path.iterdir()] == ["t.parquet"]
     assert verify_files(tmp_path, manifest(**{"t.parquet": digest})) == []
 
