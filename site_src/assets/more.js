@@ -40,8 +40,8 @@ async function whole(item) {
   const root = document.documentElement.dataset.root;
   const file = await load(`${root}/windows/${Math.floor(item.window / PER_FILE)}.json`);
   const at = file.window.indexOf(item.window);
-  const [tokens, document, url, licence] = [file.tokens, file.document, file.url, file.licence].map((column) => column[at]);
-  return { ...item, first: 0, tokens, document, url, licence };
+  const of = Object.fromEntries(["tokens", "document", "url", "licence"].map((key) => [key, file[key][at]]));
+  return { ...item, ...of, first: 0 };
 }
 
 /** Text without what would not show or would reorder its surroundings (atlas/text.py does the same). */

@@ -116,6 +116,30 @@ def test_whole_windows_and_back(watched):
     assert snippets.all_inner_texts() == cut
 
 
+@pytest.mark.parametrize("url", ["https://a.example/x?a&b", "javascript:alert(1)", ""])
+def test_a_whole_window_says_which_document_it_is_of(watched, url):
+    def of_the_web(route):
+        answer = route.fetch()
+        data = answer.json()
+        data |= {"url": [url] * len(data["url"]), "licence": ["<b>CC0</b>"] * len(data["licence"])}
+        route.fulfill(response=answer, json=data)
+
+    page = watched.go(FEATURE)
+    page.route("**/windows/*.json", of_the_web)
+    sources = page.locator("#top ol li small")
+    before = sources.all_inner_texts()
+    button = page.locator("#top").get_by_role("button", name="Whole windows")
+    for pressed in ("true", "false", "true"):
+        button.click()
+        expect(button).to_have_attribute("aria-pressed", pressed)
+    after = sources.all_inner_texts()
+    assert [text.replace(" · <b>CC0</b>", "") for text in after] == before
+    assert all("<b>CC0</b>" in text for text in after)
+    assert all("/" in source.get_attribute("title") for source in sources.all())
+    links = [link.get_attribute("href") for link in page.locator("#top ol li small a").all()]
+    assert links == ([url] * len(before) if url.startswith("https") else [])
+
+
 def test_previous_next_and_copy(watched):
     page = watched.go(FEATURE)
     page.keyboard.press("j")
