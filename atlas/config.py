@@ -74,7 +74,9 @@ class ModelSection(Section):
 
     id: Slug = Field(description="First part of every feature's address.")
     name: Text = Field(description="The name that people know, shown on pages.")
-    source: Text = Field(description="`hf://org/repo[@revision]`, `pip:package` or a local folder.")
+    source: Text = Field(
+        description="`hf://org/repo[@revision]`, `pip:package`, a local folder, or a `.gguf` file, here or on the Hub."
+    )
     fallback: str = Field(
         "", description="Another source, tried when the first is not to be had; the manifest says so."
     )

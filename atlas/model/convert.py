@@ -1,9 +1,11 @@
-"""GGUF weights that a pip package carries -> safetensors + tokenizer files, once.
+"""GGUF weights, in a file or carried by a pip package -> safetensors + tokenizer files, once.
 
-A package of this kind ships the GGUF in parts and has `assemble(output_path)` and `EXPECTED_SHA256`. Reading
-GGUF takes half a minute each time (the tokenizer is rebuilt), so the result is kept:
+A package of this kind ships the GGUF in parts and has `assemble(output_path)` and `EXPECTED_SHA256`. Weights are
+dequantised to float32: a model that was published in four bits computes with what four bits hold, whatever
+`model.dtype` says afterwards. Reading GGUF takes half a minute each time (the tokenizer is rebuilt), so the result is
+kept:
 
-    <cache>/models/<package>-<digest12>/     config.json, model*.safetensors, tokenizer files
+    <cache>/models/<name>-<digest12>/        config.json, model*.safetensors, tokenizer files
         converted.json                       where it came from, and the SHA-256 and size of every file
 
 It is written under a temporary name and renamed when whole; an entry whose files no longer have the recorded
@@ -51,8 +53,36 @@ def from_package(name: str, cache: Path, say: Callable[[str], None]) -> Path:
     where = f"pip:{name}"
     package = _package(name)
     expected = str(package.EXPECTED_SHA256)
+
+    def assemble(room: Path) -> Path:
+        say(f"{where}: assembling the weights")
+        return _assemble(package, room / "gguf", expected, where)
+
+    return _converted(name.lower(), where, expected, assemble, cache, say)
+
+
+def from_file(path: Path, where: str, cache: Path, say: Callable[[str], None]) -> Path:
+    """Folder with the converted model of a GGUF file.
+
+    Args:
+        path: The file.
+        where: Its address in the recipe.
+        cache: Folder under which `models/` lies.
+        say: Takes lines of progress.
+
+    Raises:
+        AtlasError: If it is not a model that transformers reads, or the disk is full.
+    """
+    name = re.sub(r"[^a-z0-9._-]+", "-", path.stem.lower()).strip("-._") or "model"
+    return _converted(name, where, sha256_of(path), lambda _room: path, cache, say)
+
+
+def _converted(
+    name: str, where: str, expected: str, fetch: Callable[[Path], Path], cache: Path, say: Callable[[str], None]
+) -> Path:
+    """The cache's entry for a GGUF of this SHA-256; `fetch` brings the file, into the folder that it is given."""
     digest = hashlib.sha256(f"{FORMAT} {expected}".encode()).hexdigest()[:12]
-    folder = cache / "models" / f"{name.lower()}-{digest}"
+    folder = cache / "models" / f"{name}-{digest}"
     if folder.exists():
         damage = damaged(folder)
         if not damage:
@@ -64,8 +94,7 @@ def from_package(name: str, cache: Path, say: Callable[[str], None]) -> Path:
     except OSError as error:
         raise AtlasError(folder.parent, f"cannot be written ({error.strerror or error})") from error
     try:
-        say(f"{where}: assembling the weights")
-        gguf = _assemble(package, room / "gguf", expected, where)
+        gguf = fetch(room)
         say(f"{where}: converting to safetensors (once; about a minute)")
         made = room / "model"
         made.mkdir()
@@ -135,25 +164,29 @@ def _write(gguf: Path, into: Path, where: str) -> None:
         with quiet():
             tokenizer = transformers.AutoTokenizer.from_pretrained(gguf.parent, gguf_file=gguf.name)
             tokenizer.save_pretrained(into)
-            model: Any = transformers.AutoModelForCausalLM.from_pretrained(
-                gguf.parent, gguf_file=gguf.name, dtype=torch.float32, **options
+            found: Any = transformers.AutoModelForCausalLM.from_pretrained(
+                gguf.parent, gguf_file=gguf.name, dtype=torch.float32, output_loading_info=True, **options
             )
-            # What is saved is no longer quantised; left in, the loader would look for quantised tensors.
-            quantizer = getattr(model, "hf_quantizer", None)
-            if quantizer is not None:
-                quantizer.remove_quantization_config(model)
-            if hasattr(model.config, "quantization_config"):
-                del model.config.quantization_config
-            odd = sorted(name for name, weight in model.state_dict().items() if weight.dtype != torch.float32)
-            if odd:
-                raise AtlasError(
-                    where, f"{odd[0]} was not dequantised to float32", "use another version of transformers"
-                )
-            model.save_pretrained(into)
     except ImportError as error:
         raise AtlasError(where, f"reading GGUF needs another package ({error})", "`pip install gguf`") from error
-    except ValueError as error:
-        raise AtlasError(where, f"transformers cannot read this GGUF ({error})"[:400]) from error
+    except Exception as error:  # transformers and gguf raise ValueError, KeyError, IndexError, ...: all mean the file
+        reason = " ".join(str(error).split())[:300] or type(error).__name__
+        raise AtlasError(where, f"transformers cannot read this GGUF ({reason})") from error
+    model, loading = found
+    missing = sorted(loading["missing_keys"])
+    if missing:  # transformers would fill them with random numbers and go on
+        raise AtlasError(where, f"the weights lack {missing[0]} and {len(missing) - 1} more", "fetch the file again")
+    # What is saved is no longer quantised; left in, the loader would look for quantised tensors.
+    quantizer = getattr(model, "hf_quantizer", None)
+    if quantizer is not None:
+        quantizer.remove_quantization_config(model)
+    if hasattr(model.config, "quantization_config"):
+        del model.config.quantization_config
+    odd = sorted(name for name, weight in model.state_dict().items() if weight.dtype != torch.float32)
+    if odd:
+        raise AtlasError(where, f"{odd[0]} was not dequantised to float32", "use another version of transformers")
+    with quiet():
+        model.save_pretrained(into)
 
 
 def _seal(folder: Path, about: dict[str, Any]) -> None:

