@@ -17,8 +17,10 @@
 
 All but the last are TransformerLens's names and have its meaning: where a model normalises once more before it adds
 to the stream (Gemma 2 and 3), `attn_out` and `mlp_out` are taken after that norm. `mlp.hook_in` is called so in
-TransformerLens 3. Names other than those of the residual stream are offered for the families of `families.FAMILIES`,
-for which tests check each against arithmetic of its own; a module path works for every family.
+TransformerLens 3, and `hook_normalized` of a LayerNorm is as there: version 2 has gain and bias in it unless they are
+folded. Names other than those of the residual stream are offered for the families of `families.FAMILIES`, for which
+tests check each against arithmetic of its own, and `build/bench/hooks.py` against TransformerLens; a module path works
+for every family.
 """
 
 from __future__ import annotations
