@@ -20,14 +20,13 @@ Source: safety-research/circuit-tracer, `transcoder/{single,cross}_layer_transco
 
 from __future__ import annotations
 
-import re
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from torch import Tensor
 
 from atlas.dictionaries.base import Dictionary
-from atlas.dictionaries.formats.common import Wanted, finished
+from atlas.dictionaries.formats.common import Wanted, finished, which_layer
 from atlas.dictionaries.settings import Settings
 from atlas.dictionaries.tensors import read_tensors
 from atlas.errors import AtlasError
@@ -52,7 +51,7 @@ def read(files: Files, wanted: Wanted) -> Dictionary:
     """Read one; see `common.Format`. Of a folder the recipe's `layer`."""
     config = _config(files)
     crosses = not files.matching(SINGLE)
-    layer = _layer(files, wanted, CROSS if crosses else SINGLE)
+    _, layer = which_layer(files, wanted, CROSS if crosses else SINGLE)
     made = _cross(files, config, layer) if crosses else _single(files, config, layer)
     place = wanted.place(f"blocks.{layer}.{config.text('feature_input_hook', DEFAULT_INPUT)}", files)
     out = f"blocks.{layer}.{config.text('feature_output_hook', DEFAULT_OUTPUT)}"
@@ -118,12 +117,3 @@ def _made(
 def _config(files: Files) -> Settings:
     path = files.path(CONFIG) if CONFIG in files.names else files.beside(CONFIG)
     return Settings.read(path) if path else Settings("(no config.yaml)", {})
-
-
-def _layer(files: Files, wanted: Wanted, pattern: str) -> int:
-    layers = [int(found[1]) for name in files.matching(pattern) if (found := re.fullmatch(pattern, name))]
-    if wanted.layer in layers:
-        return int(wanted.layer or 0)
-    if len(layers) == 1 and wanted.layer is None:
-        return layers[0]
-    raise AtlasError(files.source, f"holds layers {', '.join(map(str, sorted(layers)))}", "say which: layer = N")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol
 
@@ -41,6 +42,27 @@ class Wanted:
         if not (self.hook_point or found):
             raise AtlasError(files.source, "names no hook point", "set hook_point in the recipe")
         return self.hook_point or found
+
+
+def which_layer(files: Files, wanted: Wanted, pattern: str) -> tuple[str, int]:
+    """The file of the layer that is meant, of a folder that may hold several, and that layer.
+
+    Args:
+        files: What lies there.
+        wanted: Its `layer` decides, and may be left out where there is one only.
+        pattern: A regular expression for the names, whose group is the layer.
+
+    Raises:
+        AtlasError: If there are none, or several and none is named, or the one that is named is not there.
+    """
+    names = {int(found[1]): found[0] for name in files.matching(pattern) if (found := re.fullmatch(pattern, name))}
+    if not names:
+        raise AtlasError(files.source, f"has no file of a layer; it holds {files.listing()}")
+    layer = next(iter(names)) if wanted.layer is None and len(names) == 1 else wanted.layer
+    if layer is None or layer not in names:
+        there = ", ".join(map(str, sorted(names)))
+        raise AtlasError(files.source, f"holds layer{'s' * (len(names) > 1)} {there}", "say which: layer = N")
+    return names[layer], layer
 
 
 class Format(Protocol):

@@ -33,7 +33,7 @@ import re
 from typing import TYPE_CHECKING
 
 from atlas.dictionaries.base import Dictionary
-from atlas.dictionaries.formats.common import Wanted, finished
+from atlas.dictionaries.formats.common import Wanted, finished, which_layer
 from atlas.dictionaries.settings import Settings
 from atlas.dictionaries.tensors import read_tensors
 from atlas.errors import AtlasError
@@ -62,7 +62,7 @@ def claims(files: Files) -> bool:
 def read(files: Files, wanted: Wanted) -> Dictionary:
     """Read one; see `common.Format`. Of a cross-layer transcoder the recipe's `layer`, if its address is a folder."""
     crosses = WEIGHTS not in files.names
-    name = _layer_file(files, wanted) if crosses else WEIGHTS
+    name = which_layer(files, wanted, CROSS)[0] if crosses else WEIGHTS
     config = Settings.read(files.path(CONFIG)) if CONFIG in files.names else Settings("(no config.json)", {})
     if config.text("architecture", "jump_relu") != "jump_relu":
         raise config.wrong("architecture", config.get("architecture"), "jump_relu")
@@ -104,16 +104,6 @@ def read(files: Files, wanted: Wanted) -> Dictionary:
         metadata=_metadata(files, config),
     )
     return finished(made, files)
-
-
-def _layer_file(files: Files, wanted: Wanted) -> str:
-    names = files.matching(CROSS)
-    if len(names) == 1:
-        return names[0]
-    name = f"params_layer_{wanted.layer}.safetensors"
-    if wanted.layer is None or name not in names:
-        raise AtlasError(files.source, f"holds {len(names)} layers of a cross-layer transcoder", "say which: layer = N")
-    return name
 
 
 def _place(files: Files, name: str) -> tuple[str, str]:

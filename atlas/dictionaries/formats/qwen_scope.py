@@ -11,11 +11,10 @@ Source: sae_lens 6.54.12 (`qwen_scope_*` loaders).
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING
 
 from atlas.dictionaries.base import Dictionary
-from atlas.dictionaries.formats.common import Wanted, finished
+from atlas.dictionaries.formats.common import Wanted, finished, which_layer
 from atlas.dictionaries.tensors import read_tensors
 from atlas.errors import AtlasError
 
@@ -35,8 +34,7 @@ def claims(files: Files) -> bool:
 
 def read(files: Files, wanted: Wanted) -> Dictionary:
     """Read one; see `common.Format`. Of a whole repository the recipe's `layer`."""
-    name = _file(files, wanted)
-    found = re.fullmatch(FILE, name)
+    name, layer = which_layer(files, wanted, FILE)
     repository = files.in_trail(REPOSITORY)
     k = wanted.k or (int(repository[3]) if repository else 0)
     if not k:
@@ -47,7 +45,6 @@ def read(files: Files, wanted: Wanted) -> Dictionary:
         raise AtlasError(tensors.path, f"k is {k}, more than the {d_sae} features there are")
     if repository and int(repository[2]) * 1024 != d_sae:
         raise AtlasError(tensors.path, f"has {d_sae} features, but the repository's name says {repository[2]}K")
-    layer = int(found[1]) if found else 0
     made = Dictionary(
         id=wanted.id,
         architecture="topk",
@@ -61,13 +58,3 @@ def read(files: Files, wanted: Wanted) -> Dictionary:
         metadata={"model_name": f"Qwen/{repository[1]}"} if repository else {},
     )
     return finished(made, files)
-
-
-def _file(files: Files, wanted: Wanted) -> str:
-    names = files.matching(FILE)
-    if len(names) == 1:
-        return names[0]
-    name = f"layer{wanted.layer}.sae.pt"
-    if wanted.layer is None or name not in names:
-        raise AtlasError(files.source, f"holds {len(names)} layers", "say which: layer = N")
-    return name
