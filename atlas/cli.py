@@ -192,7 +192,7 @@ def show(
 
 @app.command()
 def inspect(
-    source: Annotated[str, typer.Argument(help="Folder, file or hf://org/repo/path[@revision].", metavar="PATH")],
+    source: Annotated[str, typer.Argument(help="Folder, file, hf://... or saelens:RELEASE/ID.", metavar="PATH")],
     form: Annotated[str, typer.Option("--format", help="Take it for this format.")] = "",
     layer: Annotated[int | None, typer.Option("--layer", help="Which layer, where there are several.")] = None,
     k: Annotated[int, typer.Option("--k", help="How many features fire, where the weights do not say.")] = 0,

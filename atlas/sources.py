@@ -66,7 +66,7 @@ def hub_snapshot(address: str, patterns: Sequence[str]) -> Path:
     if place.path:
         raise AtlasError(address, "a model is a whole repository", "write hf://org/repo[@revision]")
     try:
-        with _quiet():
+        with hub_quiet():
             found = huggingface_hub.snapshot_download(
                 place.repo, revision=place.revision, allow_patterns=list(patterns), ignore_patterns=["*/*"]
             )
@@ -89,7 +89,7 @@ def hub_file(address: str, name: str) -> Path:
     place = parse_hub(address)
     inside = f"{place.path}/{name}" if place.path else name
     try:
-        with _quiet():
+        with hub_quiet():
             found = huggingface_hub.hf_hub_download(place.repo, inside, revision=place.revision)
     except Exception as error:
         plain = _plain(f"{address} ({inside})", error)
@@ -113,7 +113,7 @@ def hub_files(address: str, depth: int) -> list[str]:
 
     place = parse_hub(address)
     try:
-        with _quiet():
+        with hub_quiet():
             names = _listed(huggingface_hub.HfApi(), place)
     except Exception as error:
         plain = _plain(address, error)
@@ -154,7 +154,7 @@ def _cached(place: HubAddress) -> list[str]:
     import huggingface_hub  # noqa: PLC0415  (as above)
 
     try:
-        with _quiet():
+        with hub_quiet():
             root = Path(huggingface_hub.snapshot_download(place.repo, revision=place.revision, local_files_only=True))
     except Exception:  # noqa: BLE001  (nothing is there, whatever it is that says so)
         return []
@@ -175,7 +175,7 @@ def sha256_of(path: Path) -> str:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def hub_quiet() -> Iterator[None]:
     """Silence the Hub's bars and its log of retries: only `atlas.cli` writes to the terminal."""
     from huggingface_hub import utils as untyped  # noqa: PLC0415  (as above)
 

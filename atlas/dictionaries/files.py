@@ -1,4 +1,4 @@
-"""What lies at a dictionary's address: a folder or a single file, on this machine or on the Hub.
+"""What lies at a dictionary's address: a folder or a single file, on this machine, on the Hub, or out of SAELens.
 
 Names are known before anything is fetched, so that a format can be recognised by them, and only the files that it
 reads are fetched.
@@ -11,7 +11,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
+from atlas.dictionaries import from_saelens
 from atlas.errors import AtlasError
+from atlas.paths import out_root
 from atlas.sources import SCHEME, hub_file, hub_files, parse_hub
 
 DEPTH, MOST = 2, 20_000
@@ -87,16 +89,20 @@ class Files:
         return None
 
 
-def find_files(source: str, resolve: Callable[[str], Path]) -> Files:
+def find_files(source: str, resolve: Callable[[str], Path], cache: Path | None = None) -> Files:
     """What lies at an address of a recipe.
 
     Args:
-        source: A folder or file, relative to the recipe, or `hf://org/repo[/path][@revision]`.
+        source: A folder or file, relative to the recipe, `hf://org/repo[/path][@revision]`, or
+            `saelens:RELEASE/SAE_ID`.
         resolve: Makes a relative path absolute, such as `Recipe.resolve`.
+        cache: Where what SAELens has loaded is kept; None for the default root's cache.
 
     Raises:
         AtlasError: If nothing is there, or the Hub is out of reach.
     """
+    if source.startswith(from_saelens.SCHEME):
+        return _here(source, from_saelens.fetch(source, cache or out_root() / "cache"))
     return _on_hub(source) if source.startswith(SCHEME) else _here(source, resolve(source))
 
 

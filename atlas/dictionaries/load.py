@@ -10,23 +10,26 @@ from atlas.dictionaries.formats import ALL, Wanted
 from atlas.errors import AtlasError
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from atlas.config import DictionarySection, Recipe
     from atlas.dictionaries.base import Dictionary
     from atlas.dictionaries.files import Files
     from atlas.dictionaries.formats import Format
 
 
-def load_dictionary(section: DictionarySection, recipe: Recipe) -> Dictionary:
+def load_dictionary(section: DictionarySection, recipe: Recipe, cache: Path | None = None) -> Dictionary:
     """Load the dictionary that a section of a recipe names.
 
     Args:
         section: One `[[dictionary]]`; its `hook_point`, if set, wins over the one in the weights.
         recipe: The whole recipe: local folders are relative to where it lies.
+        cache: Where what SAELens has loaded is kept; None for the default root's cache.
 
     Raises:
         AtlasError: If the files are not to be had, or are not a dictionary that is read.
     """
-    files = find_files(section.source, recipe.resolve)
+    files = find_files(section.source, recipe.resolve, cache)
     wanted = Wanted(section.id, section.hook_point, section.layer, section.k)
     found = find_format(files, section.format).read(files, wanted)
     return with_floor(found, section.floor) if section.floor else found

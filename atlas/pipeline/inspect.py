@@ -13,12 +13,16 @@ from atlas.dictionaries.load import find_format
 STATED = ("average_l0", "l0", "model_name", "lm_name", "trainer.lm_name")
 """Keys of metadata that say which model it belongs to and how sparse it is."""
 
+BY_SAELENS = {"loaded_by": "Loaded by", "loading_warnings": "Warning"}
+"""Keys that `dictionaries.from_saelens` adds."""
+
 
 def inspect(source: str, section: DictionarySection) -> list[tuple[str, str]]:
     """Read a dictionary and say what it is: (what, finding), in the order in which to tell.
 
     Args:
-        source: A folder or file, relative to the current folder, or `hf://org/repo/path[@revision]`.
+        source: A folder or file, relative to the current folder, `hf://org/repo/path[@revision]`, or
+            `saelens:RELEASE/SAE_ID`.
         section: What a recipe would say beside it.
 
     Raises:
@@ -40,6 +44,7 @@ def inspect(source: str, section: DictionarySection) -> list[tuple[str, str]]:
     model = next((found.metadata[key] for key in STATED[2:] if key in found.metadata), "")
     sparsity = next((f"L0 {found.metadata[key]}" for key in STATED[:2] if key in found.metadata), "")
     facts += [("Model", model or "not said"), ("Sparsity", sparsity or "not said")]
+    facts += [(what, found.metadata[key]) for key, what in BY_SAELENS.items() if key in found.metadata]
     facts += [("Revision", found.revision)] if found.revision else []
     return [*facts, ("SHA-256", found.digest)]
 

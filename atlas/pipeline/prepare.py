@@ -98,7 +98,7 @@ def read_weights(recipe: Recipe, cache: Path, say: Callable[[str], None]) -> tup
     Raises:
         AtlasError: If anything is missing, damaged or not what it should be.
     """
-    read = {s.id: load_dictionary(s, recipe) for s in recipe.dictionary if not is_neurons(s)}
+    read = {s.id: load_dictionary(s, recipe, cache) for s in recipe.dictionary if not is_neurons(s)}
     fetched = fetch_model(recipe.model, cache, say, recipe.resolve)
     rest = [section for section in recipe.dictionary if is_neurons(section)]
     if rest:

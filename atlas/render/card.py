@@ -12,6 +12,7 @@ from atlas.store import Manifest
 
 _DIGEST = 16
 WEIGHTS = "sae_weights.safetensors"
+_BY_SAELENS = "saelens:"
 
 
 class _Hub(NamedTuple):
@@ -66,20 +67,14 @@ def recompute(manifest: Manifest, dictionary: DictionaryRecord, feature: Feature
     model = _on_hub(manifest.model.source)
     load = f"{_quoted(model.repo)}{model.pinned}, dtype=torch.float32" if model else "MODEL, dtype=torch.float32"
     place = "" if model else f"MODEL = {manifest.model.source!r}  # the folder that `atlas collect` made of it\n"
-    hub = _on_hub(dictionary.source)
-    weights = f"{dictionary.source}/{WEIGHTS}"
-    fetched = (
-        f"hf_hub_download({_quoted(hub.repo)}, {_quoted(hub.path + WEIGHTS)}{hub.pinned})" if hub else repr(weights)
-    )
-    needs = "from huggingface_hub import hf_hub_download\n" if hub else ""
+    needs, constant, weights = _weights(dictionary.source)
     return f"""import json, pathlib, torch
-{needs}from safetensors.torch import load_file
+{needs}
 from transformers import AutoModelForCausalLM
 
-{place}WEIGHTS = {fetched}
-r = json.loads(pathlib.Path("feature.json").read_text())["recompute"]
+{place}{constant}r = json.loads(pathlib.Path("feature.json").read_text())["recompute"]
 model = AutoModelForCausalLM.from_pretrained({load})
-w = {{k: v.float() for k, v in load_file(WEIGHTS).items()}}
+w = {{k: v.float() for k, v in {weights}.items()}}
 ids = torch.tensor([[{bos}*r["ids"]]])
 with torch.no_grad():
     x = model(ids, output_hidden_states=True).hidden_states[{(layer or 0) + 1}][0, {at}]
@@ -91,6 +86,23 @@ def _pinned(dictionary: DictionaryRecord) -> str:
     """Where it came from, with the commit if the address names none."""
     known = not dictionary.revision or "@" in dictionary.source
     return dictionary.source if known else f"{dictionary.source}@{dictionary.revision}"
+
+
+def _weights(source: str) -> tuple[str, str, str]:
+    """How Python gets at the weights: imports, a constant that says where they are, and an expression for them."""
+    if source.startswith(_BY_SAELENS):
+        release, _, sae_id = source.removeprefix(_BY_SAELENS).partition("/")
+        return (
+            "from sae_lens import SAE",
+            "",
+            f"SAE.from_pretrained({_quoted(release)}, {_quoted(sae_id)}).state_dict()",
+        )
+    hub = _on_hub(source)
+    needs, place = "from safetensors.torch import load_file", repr(f"{source}/{WEIGHTS}")
+    if hub:
+        needs = f"from huggingface_hub import hf_hub_download\n{needs}"
+        place = f"hf_hub_download({_quoted(hub.repo)}, {_quoted(hub.path + WEIGHTS)}{hub.pinned})"
+    return needs, f"WEIGHTS = {place}\n", "load_file(WEIGHTS)"
 
 
 def _on_hub(source: str) -> _Hub | None:

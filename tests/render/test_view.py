@@ -232,6 +232,15 @@ def test_the_code_of_the_card_is_python_whatever_the_address() -> None:
     assert {"org/m", "org/saes", 'a "b"\\/😀/sae_weights.safetensors', "v1"} <= strings_in(code)
 
 
+def test_the_code_of_the_card_asks_saelens_for_what_saelens_names() -> None:
+    named = replace(DICTIONARY, source='saelens:some-release/a/"b"')
+    manifest = MANIFEST.model_copy(update={"dictionaries": [named, OTHER]})
+    code = view_of(record(5), replace(CONTEXT, manifest=manifest)).code
+    assert 'SAE.from_pretrained("some-release", "a/\\"b\\"").state_dict().items()' in code
+    assert {"some-release", 'a/"b"'} <= strings_in(code)
+    assert "WEIGHTS" not in code
+
+
 def test_hostile_names_stay_what_they_are_and_break_nothing() -> None:
     model = MANIFEST.model.model_copy(update={"name": HOSTILE, "source": f"{HOSTILE}'''"})
     hostile = replace(DICTIONARY, source=HOSTILE, hook_point="blocks.4.hook_resid_post")
