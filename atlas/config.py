@@ -148,8 +148,7 @@ class DictionarySection(Section):
 
     id: Slug = Field(description="Second part of every feature's address, such as `9-res-4k`.")
     source: Text = Field(
-        description="Local folder or file, `hf://org/repo/path[@revision]`, `saelens:RELEASE/SAE_ID` (a name that "
-        "SAELens knows), or `neurons`: the model's own, at `layer`."
+        description="Folder or file, `hf://org/repo/path[@revision]`, `saelens:RELEASE/SAE_ID` or `neurons` of `layer`."
     )
     label: str = Field("", description="A longer name for pages.")
     hook_point: str = Field("", description="Overrides the hook point that the weights name.")
