@@ -19,7 +19,7 @@ Schema = dict[str, Any]
 HEAD = """\
 # Recipe
 
-<!-- Written by `python -m atlas.pipeline.reference` from the declarations in atlas/config.py. Do not edit. -->
+<!-- Written by `python -m atlas.pipeline.reference` from the declarations in atlas/config/. Do not edit. -->
 
 A recipe is one TOML file that says what to build; `atlas new` writes one to start from. Unknown keys and values out
 of range are errors: nothing is ignored. Paths are relative to the folder of the recipe. A section in double brackets
