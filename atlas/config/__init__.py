@@ -1,8 +1,8 @@
 """The recipe: one TOML file that says what to build, validated once, frozen afterwards.
 
-Every key is declared in `sections` and nowhere else, with its default and its meaning; the reference page of the site is
-generated from these declarations. `Recipe.digest` names what a stage depends on, so that an edited recipe redoes only
-what the edit touches.
+Every key is declared in `sections` and nowhere else, with its default and its meaning; the reference page of the site
+is generated from these declarations. `Recipe.digest` names what a stage depends on, so that an edited recipe redoes
+only what the edit touches.
 """
 
 from __future__ import annotations
