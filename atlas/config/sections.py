@@ -131,6 +131,11 @@ class DictionarySection(Section):
     layer: int | None = Field(None, description="Which layer, where the source holds several.", ge=0)
     k: int = Field(0, description="How many features fire on a token, where the weights do not say.", ge=0)
     floor: float = Field(0, description="Activations up to this count as silence.", ge=0)
+    centre: bool = Field(
+        default=False,
+        description="Whether each vector's mean is taken from it first: for SAEs trained in TransformerLens on a model "
+        "with LayerNorm, such as GPT-2, whose `center_writing_weights` does that.",
+    )
 
 
 class CollectSection(Section):

@@ -192,6 +192,36 @@ def with_floor(dictionary: Dictionary, floor: float) -> Dictionary:
     )
 
 
+def centred(dictionary: Dictionary) -> Dictionary:
+    """The same dictionary for vectors that still have their mean, which it takes off before anything else.
+
+    TransformerLens takes the mean of everything that is written into the stream of a model with LayerNorm
+    (`center_writing_weights`), which changes no output of the model; transformers does not. With P = I - 11'/d
+
+        (x P - b_dec) @ W_enc + b_enc = (x - b_dec) @ (P W_enc) + b_enc - sum(b_dec) mean(W_enc)
+
+    Args:
+        dictionary: One that reads the stream as TransformerLens has it; what it decodes to has no mean either.
+
+    Raises:
+        AtlasError: If the input is divided by its length, which the mean is a part of.
+    """
+    if dictionary.normalise == "layer_norm":  # does it anyway
+        return dictionary
+    if dictionary.normalise != "none":
+        raise AtlasError(dictionary.source or dictionary.id, "centre does not go with constant_norm_rescale")
+    W_enc, mean = dictionary.W_enc.double(), dictionary.W_enc.double().mean(dim=0)  # [d_in, d_sae], [d_sae]
+    shift = dictionary.b_dec.double().sum() * mean if dictionary.subtract_b_dec else torch.zeros_like(mean)
+    skip = dictionary.W_skip
+    return replace(
+        dictionary,
+        W_enc=(W_enc - mean).float(),
+        b_enc=(dictionary.b_enc.double() - shift).float(),
+        W_skip=None if skip is None else (skip.double() - skip.double().mean(dim=0)).float(),
+        metadata={**dictionary.metadata, "centre": "true"},
+    )
+
+
 def norms(rows: Tensor) -> Tensor:
     """Lengths of decoder rows, [d_sae]; 1 for a row of zeros, which no scaling can help."""
     length = rows.norm(dim=1)

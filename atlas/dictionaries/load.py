@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from atlas.dictionaries.base import with_floor
+from atlas.dictionaries.base import centred, with_floor
 from atlas.dictionaries.files import find_files
 from atlas.dictionaries.formats import ALL, Wanted
 from atlas.errors import AtlasError
@@ -32,6 +32,7 @@ def load_dictionary(section: DictionarySection, recipe: Recipe, cache: Path | No
     files = find_files(section.source, recipe.resolve, cache)
     wanted = Wanted(section.id, section.hook_point, section.layer, section.k)
     found = find_format(files, section.format).read(files, wanted)
+    found = centred(found) if section.centre else found
     return with_floor(found, section.floor) if section.floor else found
 
 

@@ -56,6 +56,7 @@ def recompute(manifest: Manifest, dictionary: DictionaryRecord, feature: Feature
     )
     plain = plain and (dictionary.format, dictionary.kind) == ("saelens", "sae")
     plain = plain and dictionary.metadata.get("normalize_activations", "none") == "none"
+    plain = plain and "centre" not in dictionary.metadata
     if not plain or not feature.top or dictionary.architecture not in {"standard", "jumprelu"}:
         return ""
     bos = f"{manifest.corpus.bos_id}, " if manifest.corpus.bos_id is not None else ""
