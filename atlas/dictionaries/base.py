@@ -210,12 +210,12 @@ def centred(dictionary: Dictionary) -> Dictionary:
         return dictionary
     if dictionary.normalise != "none":
         raise AtlasError(dictionary.source or dictionary.id, "centre does not go with constant_norm_rescale")
-    W_enc, mean = dictionary.W_enc.double(), dictionary.W_enc.double().mean(dim=0)  # [d_in, d_sae], [d_sae]
+    mean = dictionary.W_enc.double().mean(dim=0)  # [d_sae]
     shift = dictionary.b_dec.double().sum() * mean if dictionary.subtract_b_dec else torch.zeros_like(mean)
     skip = dictionary.W_skip
     return replace(
         dictionary,
-        W_enc=(W_enc - mean).float(),
+        W_enc=(dictionary.W_enc.double() - mean).float(),
         b_enc=(dictionary.b_enc.double() - shift).float(),
         W_skip=None if skip is None else (skip.double() - skip.double().mean(dim=0)).float(),
         metadata={**dictionary.metadata, "centre": "true"},
