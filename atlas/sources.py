@@ -112,6 +112,7 @@ def hub_files(address: str, depth: int) -> list[str]:
     import huggingface_hub  # noqa: PLC0415  (as above)
 
     place = parse_hub(address)
+    missing = AtlasError(address, "no such file or folder in the repository")
     try:
         with hub_quiet():
             names = _listed(huggingface_hub.HfApi(), place)
@@ -119,7 +120,7 @@ def hub_files(address: str, depth: int) -> list[str]:
         plain = _plain(address, error)
         if plain is None:
             raise
-        names = _cached(place)
+        names, missing = _cached(place), plain  # what is not in the cache may well be in the repository
         if not names:
             raise plain from error
     lead = f"{place.path}/" if place.path else ""
@@ -127,7 +128,7 @@ def hub_files(address: str, depth: int) -> list[str]:
     if not inside and place.path in names:
         return [place.path.rpartition("/")[2]]
     if not inside:
-        raise AtlasError(address, "no such file or folder in the repository")
+        raise missing
     return [name for name in inside if name.count("/") <= depth]
 
 

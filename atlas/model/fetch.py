@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from atlas.errors import AtlasError
 from atlas.model.convert import from_file, from_package
-from atlas.sources import SCHEME, hub_file, hub_snapshot, parse_hub, sha256_of
+from atlas.sources import SCHEME, hub_file, hub_snapshot, parse_hub, revision_of, sha256_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -31,12 +31,14 @@ class FetchedModel:
         source: The address it came from, as in the recipe.
         digest: SHA-256 of what the model computes with: weights, configuration and tokenizer.
         fell_back: Whether this is the recipe's `fallback` because its `source` was not to be had.
+        revision: The commit of the Hub's repository, if it came from there.
     """
 
     folder: Path
     source: str
     digest: str
     fell_back: bool
+    revision: str = ""
 
 
 def fetch_model(
@@ -60,7 +62,7 @@ def fetch_model(
             raise
         say(f"{error}; taking the fallback {section.fallback}")
         folder, source, fell_back = _bring(section.fallback, cache, say, resolve), section.fallback, True
-    return FetchedModel(folder, source, digest_of(folder), fell_back)
+    return FetchedModel(folder, source, digest_of(folder), fell_back, revision_of(folder / "config.json"))
 
 
 def digest_of(folder: Path) -> str:

@@ -168,6 +168,7 @@ def _manifest(recipe: Recipe, job: Prepared, made: Deposit) -> Manifest:
             vocabulary=model.vocab,
             final_norm="LayerNorm" if fold.centred else "RMSNorm",
             softcap=model.softcap,
+            revision=job.inputs.fetched.revision,
         ),
         corpus=CorpusEntry(
             digest=end.digest,

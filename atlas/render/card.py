@@ -9,6 +9,7 @@ from atlas.records import DictionaryRecord, FeatureRecord
 from atlas.render import numbers
 from atlas.render.shapes import Fact
 from atlas.store import Manifest
+from atlas.store.manifest import ModelEntry
 
 _DIGEST = 16
 WEIGHTS = "sae_weights.safetensors"
@@ -28,7 +29,7 @@ def card(manifest: Manifest, dictionary: DictionaryRecord) -> tuple[Fact, ...]:
     amount = f"{numbers.count(corpus.tokens)} tokens, {numbers.count(corpus.windows)} windows"
     start = "BOS + " if corpus.bos else ""
     facts = [
-        ("Model", f"{model.source} · sha256 {model.digest[:_DIGEST]}", "Weights, configuration and tokenizer"),
+        ("Model", f"{_pinned(model)} · sha256 {model.digest[:_DIGEST]}", "Weights, configuration and tokenizer"),
         ("Dictionary", f"{dictionary.architecture} · sha256 {dictionary.digest[:_DIGEST]}", _pinned(dictionary)),
         ("Hook point", dictionary.hook_point, "Where the dictionary reads"),
         *([("Writes to", dictionary.hook_out, "What a transcoder predicts")] if dictionary.hook_out else []),
@@ -65,10 +66,10 @@ def recompute(manifest: Manifest, dictionary: DictionaryRecord, feature: Feature
     subtract = dictionary.metadata.get("apply_b_dec_to_input", "true").lower() != "false"
     x = '(x - w["b_dec"])' if subtract else "x"
     gate = f'pre * (pre > w["threshold"][{i}])' if dictionary.architecture == "jumprelu" else "pre.relu()"
-    model = _on_hub(manifest.model.source)
+    model = _on_hub(_pinned(manifest.model))
     load = f"{_quoted(model.repo)}{model.pinned}, dtype=torch.float32" if model else "MODEL, dtype=torch.float32"
     place = "" if model else f"MODEL = {manifest.model.source!r}  # the folder that `atlas collect` made of it\n"
-    needs, constant, weights = _weights(dictionary.source)
+    needs, constant, weights = _weights(_pinned(dictionary))
     return f"""import json, pathlib, torch
 {needs}
 from transformers import AutoModelForCausalLM
@@ -83,10 +84,10 @@ pre = {x} @ w["W_enc"][:, {i}] + w["b_enc"][{i}]
 print(float({gate}))  # {numbers.activation(feature.max)}"""
 
 
-def _pinned(dictionary: DictionaryRecord) -> str:
+def _pinned(found: DictionaryRecord | ModelEntry) -> str:
     """Where it came from, with the commit if the address names none."""
-    known = not dictionary.revision or "@" in dictionary.source
-    return dictionary.source if known else f"{dictionary.source}@{dictionary.revision}"
+    known = not found.revision or "@" in found.source or not found.source.startswith("hf://")
+    return found.source if known else f"{found.source}@{found.revision}"
 
 
 def _weights(source: str) -> tuple[str, str, str]:

@@ -33,6 +33,7 @@ class ModelEntry(BaseModel):
     vocabulary: int
     final_norm: str
     softcap: float | None
+    revision: str = ""  # the commit of the Hub's repository, if it came from there
 
 
 class CorpusEntry(BaseModel):
