@@ -131,7 +131,11 @@ class DictionarySection(Section):
     layer: int | None = Field(None, description="Which layer, where the source holds several.", ge=0)
     k: int = Field(0, description="How many features fire on a token, where the weights do not say.", ge=0)
     floor: float = Field(0, description="Activations up to this count as silence.", ge=0)
-    centre: bool = Field(default=False, description="Take each vector's mean from it first, as TransformerLens does.")
+    centre: bool = Field(
+        default=False,
+        description="Whether each vector's mean is taken from it first: for SAEs trained in TransformerLens on a model "
+        "with LayerNorm, such as GPT-2, whose `center_writing_weights` does that.",
+    )
 
 
 class CollectSection(Section):
@@ -153,7 +157,9 @@ class CollectSection(Section):
     across: int = Field(
         5, description="Nearest features kept of every other dictionary of the same width of model.", ge=0
     )
-    device: Literal["auto", "cpu", "cuda", "mps"] = Field("auto", description="Where to run; `auto`: a GPU if any.")
+    device: Literal["auto", "cpu", "cuda", "mps"] = Field(
+        "auto", description="Where to run; `auto` takes a GPU if any."
+    )
     threads: int = Field(0, description="CPU threads; 0 leaves the choice to torch.", ge=0)
     autocast: Literal["", "bfloat16", "float16"] = Field(
         "", description="Run the forward pass in this precision, with weights in `model.dtype`."

@@ -223,7 +223,8 @@ def run(number: int, seed: int, folder: Path) -> tuple[str, str]:
     name = sorted(CASES)[number % len(CASES)]
     made, mark = CASES[name](folder / "files"), folder / "executed"
     way, refuse = mutate(made, folder / "files", chance, mark)
-    given = {"id": "x", "hook_point": "", "layer": None, "k": 0, "format": made.format, "floor": 0.0} | made.section
+    given = {"id": "x", "hook_point": "", "layer": None, "k": 0, "format": made.format, "floor": 0.0, "centre": False}
+    given |= made.section
     if chance.random() < 0.5:
         given["format"] = ""
     signal.signal(signal.SIGALRM, too_long)

@@ -24,7 +24,8 @@ RECIPE: Any = SimpleNamespace(resolve=Path)
 
 
 def read(made: Case, path: Path | None = None, **section: Any) -> Dictionary:
-    given = {"id": "own", "hook_point": "", "layer": None, "k": 0, "format": "", "floor": 0.0} | made.section | section
+    given = {"id": "own", "hook_point": "", "layer": None, "k": 0, "format": "", "floor": 0.0, "centre": False}
+    given |= made.section | section
     return load.load_dictionary(SimpleNamespace(source=str(path or made.path), **given), RECIPE)  # type: ignore[arg-type]
 
 
