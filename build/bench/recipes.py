@@ -11,7 +11,7 @@
 4. Store and site: bytes a feature, as `--measure` counted them in a build of the demo (`Measured`). Features are never
    alike, and corpora differ: take it for a half to twice as much.
 5. After the pass: logit effects are 2 x d_model x vocabulary x features operations, neighbours 2 x d_model x
-   features^2.
+   features^2 if dictionaries are compared with one another, else the squares of each one's features.
 
 Nothing of it was measured with real weights. `--into` replaces what lies between two `recipes` comments of a page,
 `--write` the lines under `# Cost` in the recipes; a test compares both with what is computed. Last line:
@@ -111,11 +111,12 @@ def cost(recipe: Recipe) -> Cost:
     features = sum(width for _, width in encoders)
     shape = Shape.whole([w for _, w in encoders], len(recipe.corpus.part), recipe.collect.top, recipe.collect.sample)
     plan = make_plan(size, shape, recipe.collect.memory_bytes)
+    pairs = features**2 if recipe.collect.across else sum(width**2 for _, width in encoders)
     read = sum(8 * d_in * width for place, (d_in, width) in enumerate(encoders) if place not in own)
     return Cost(
         plan=plan,
         size=size,
-        after=2 * model.d_model * features * (model.vocab + features),
+        after=2 * model.d_model * (features * model.vocab + pairs),
         model=published.parameters * published.itemsize,
         dictionaries=fetched,
         text=recipe.corpus.tokens * CHARACTERS_PER_TOKEN,

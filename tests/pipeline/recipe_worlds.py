@@ -22,6 +22,7 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedTokenizerFast
 
 from atlas.config import Recipe
+from atlas.dictionaries.neurons import is_neurons
 from atlas.sources import parse_hub
 
 D, F = 16, 8
@@ -75,6 +76,8 @@ def furnish(hub: Hub, recipe: Recipe) -> None:
         folder = hub.repository(name, kind="datasets", revision=revision or None).folder
         write_texts(folder / ("default/partial-train" if revision else "data"), part.column)
     for number, section in enumerate(recipe.dictionary):
+        if is_neurons(section):
+            continue
         place = parse_hub(section.source)
         folder = hub.repository(place.repo, revision=place.revision).folder
         write = next(write for begin, write in WRITERS.items() if place.repo.startswith(begin))

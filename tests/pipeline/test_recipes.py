@@ -1,7 +1,7 @@
 """Every recipe, built from a stand-in for the Hub whose repositories are laid out as the published ones are.
 
-A recipe is edited in sizes alone: fewer tokens, one thread of the CPU, and of Qwen Scope, whose repositories say their
-width in their names, one that is 1k wide.
+A recipe is edited in sizes alone: fewer tokens, one thread of the CPU, fewer neurons on a token, and of Qwen Scope,
+whose repositories say their width in their names, one that is 1k wide.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from recipe_hub import Hub
 from recipe_worlds import TEXTS, furnish
 
 from atlas.config import load
+from atlas.dictionaries.neurons import is_neurons
 from atlas.sources import parse_hub
 from atlas.store import open_store
 
@@ -28,6 +29,7 @@ EDITS = {
     "tokens = 3_145_728": "tokens = 1_500",
     "[collect]\n": '[collect]\ndevice = "cpu"\nthreads = 1\n',
     "-W32K-L0_50": "-W1K-L0_50",
+    "k = 512": "k = 5",
 }
 
 
@@ -74,7 +76,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name in RECIPES:
         text = (ROOT / "build" / "recipes" / f"{name}.toml").read_text("utf-8")
         for old, new in EDITS.items():
-            assert old in text or old.startswith("-W")
+            assert old in text or old.startswith(("-W", "k ="))
             text = text.replace(old, new)
         (found / f"{name}.toml").write_text(text, "utf-8")
     return found
@@ -109,8 +111,9 @@ def test_the_recipe_builds(name: str, folder: Path, hub: tuple[Hub, str], atlas:
     assert (manifest.corpus.bos_id is not None) == recipe.corpus.bos
     assert manifest.model.revision == hub[0].repositories["models", parse_hub(recipe.model.source).repo].commit
     for section, found in zip(recipe.dictionary, manifest.dictionaries, strict=True):
-        place = parse_hub(section.source)
-        assert found.revision == hub[0].repositories["models", place.repo].commit
+        published = not is_neurons(section)
+        commit = hub[0].repositories["models", parse_hub(section.source).repo].commit if published else ""
+        assert found.revision == commit
         assert found.alive > 3, found.id
         assert found.hook_point == hook_of(section.id, section.label), found.id
         assert (base / "site" / recipe.model.id / section.id / "0" / "index.html").is_file()
@@ -123,6 +126,8 @@ def hook_of(name: str, label: str) -> str:
     """The hook point of a dictionary by what the recipe calls it."""
     where, _, rest = label.partition(" block ")
     layer = rest.split(",")[0]
+    if where == "Neurons of":
+        return f"blocks.{layer}.mlp.hook_post"
     if name == "e-res-sm":
         return "blocks.0.hook_resid_pre"
     return f"blocks.{layer}.hook_resid_{'pre' if where == 'Before' else 'post'}"
