@@ -15,6 +15,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
+
 from atlas.engines.state import Arrays, Shape, State, Unfit, is_head
 from atlas.errors import AtlasError
 from atlas.stats import Accumulator
@@ -86,6 +88,15 @@ class Parts:
             AtlasError: If the part is gone or damaged.
         """
         return self._accumulator(self.path(0), place, block)
+
+    def signature(self, place: int, block: int) -> np.ndarray:
+        """The signatures of one block of features, uint32 [f, BUCKETS]; nothing else is read.
+
+        Raises:
+            AtlasError: If the part is gone or damaged.
+        """
+        name = f"{place}/{block}/signature"
+        return self._arrays(self.path(0), name.__eq__)[name]
 
     def replace(self, total: State, parts: list[Path]) -> None:
         """Write a state as the first worker's part, in place of the parts that it is the sum of."""

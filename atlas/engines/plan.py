@@ -29,6 +29,7 @@ from atlas.engines.encode import BLOCK, ROWS
 from atlas.engines.state import Shape
 from atlas.errors import AtlasError
 from atlas.model.footprint import Footprint
+from atlas.stats.batch import BUCKETS
 from atlas.stats.kernels import BINS
 from atlas.stats.rows import FIRES, SPARE
 from atlas.stats.sample import GROWTH, SLOT
@@ -193,7 +194,7 @@ def _features(shape: Shape, place: int, block: int) -> int:
 
 
 def _totals(shape: Shape) -> int:
-    return 8 * (BINS + shape.sources + 3)
+    return 8 * (BINS + shape.sources + 3) + 4 * BUCKETS
 
 
 def _only(shape: Shape, some: set[tuple[int, int]]) -> Shape:

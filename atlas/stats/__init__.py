@@ -11,5 +11,18 @@ from atlas.stats.accumulate import Accumulator
 from atlas.stats.batch import Batch
 from atlas.stats.firings import Firings, round_significant
 from atlas.stats.summary import Summary, join, summarise
+from atlas.stats.together import Listed, Together, most_together, together
 
-__all__ = ["Accumulator", "Batch", "Firings", "Summary", "join", "round_significant", "summarise"]
+__all__ = [
+    "Accumulator",
+    "Batch",
+    "Firings",
+    "Listed",
+    "Summary",
+    "Together",
+    "join",
+    "most_together",
+    "round_significant",
+    "summarise",
+    "together",
+]

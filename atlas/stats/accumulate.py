@@ -3,8 +3,8 @@
 Memory is O(features x (k + m)), whatever the number of tokens. Algorithm of `update`, in which no step
 loops over features or tokens in Python:
 
-1. One reading of the firings (`kernels.tally`) adds counts, per-source counts, the log2 histogram and the
-   maximum in place, and finds what may be kept:
+1. One reading of the firings (`kernels.tally`) adds counts, per-source counts, the log2 histogram, the maximum and
+   the signature in place, and finds what may be kept:
 2. A firing can only lead to a top snippet if it reaches its feature's bar (the k-th best context so far);
    of those that do, the peak of each (feature, window) counts.
 3. A firing can only be sampled if its rank does not exceed its feature's bar (the m-th lowest so far).
@@ -18,7 +18,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from atlas.stats.batch import Batch, Float32, Int64, multipliers
+from atlas.stats.batch import BUCKETS, EMPTY, Batch, Float32, Int64, UInt32, multipliers
 from atlas.stats.firings import CELLS_AT_MOST, Firings
 from atlas.stats.kernels import BINS, tally
 from atlas.stats.rows import Rows
@@ -29,12 +29,21 @@ from atlas.stats.top import Top
 
 @dataclass
 class Totals:
-    """Exact sums. `count` int64 [f], `source` int64 [f, s], `histogram` int64 [f, BINS], `max` float32 [f]."""
+    """Exact sums, and signatures.
+
+    Attributes:
+        count: int64 [f], firings.
+        source: int64 [f, s], firings in each source.
+        histogram: int64 [f, BINS].
+        max: float32 [f].
+        signature: uint32 [f, BUCKETS], what tells how often two features fire together (`together`).
+    """
 
     count: Int64
     source: Int64
     histogram: Int64
     max: Float32
+    signature: UInt32
 
 
 class Accumulator:
@@ -62,6 +71,7 @@ class Accumulator:
             np.zeros((width, sources), np.int64),
             np.zeros((width, BINS), np.int64),
             np.zeros(width, np.float32),
+            np.full((width, BUCKETS), EMPTY, np.uint32),
         )
         self._multiplier = multipliers(np.arange(first, first + width))
         self._reset()
@@ -93,6 +103,7 @@ class Accumulator:
             totals.source,
             totals.histogram,
             totals.max,
+            totals.signature,
             peaks,
             drawn,
             ranks,
@@ -109,6 +120,7 @@ class Accumulator:
         self.totals.source += other.totals.source
         self.totals.histogram += other.totals.histogram
         np.maximum(self.totals.max, other.totals.max, out=self.totals.max)
+        np.minimum(self.totals.signature, other.totals.signature, out=self.totals.signature)
         self._top.add(other._top.rows())
         self._sample.add(other._sample.rows())
 
@@ -129,6 +141,7 @@ class Accumulator:
             "count": self.totals.count,
             "source": self.totals.source,
             "max": self.totals.max,
+            "signature": self.totals.signature,
             "histogram_at": used,
             "histogram_n": self.totals.histogram.ravel()[used],
         }
@@ -142,7 +155,11 @@ class Accumulator:
         histogram = np.zeros(self.width * BINS, np.int64)
         histogram[state["histogram_at"]] = state["histogram_n"]
         self.totals = Totals(
-            state["count"].copy(), state["source"].copy(), histogram.reshape(self.width, BINS), state["max"].copy()
+            state["count"].copy(),
+            state["source"].copy(),
+            histogram.reshape(self.width, BINS),
+            state["max"].copy(),
+            state["signature"].copy(),
         )
         self._reset()
         for name, table in (("top", self._top), ("sample", self._sample)):

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 Bool = NDArray[np.bool_]
 Int32 = NDArray[np.int32]
 Int64 = NDArray[np.int64]
+UInt32 = NDArray[np.uint32]
 UInt64 = NDArray[np.uint64]
 Float32 = NDArray[np.float32]
 
@@ -19,6 +20,12 @@ CONTEXT_BEFORE, CONTEXT_AFTER = 4, 2
 HASH_BITS = 52
 """Bits kept of contexts' hashes and of ranks: with 12 bits of a feature's place in its block they fill one word, and
 one word is what numpy sorts fastest."""
+
+BUCKETS = 256
+"""Cells of a feature's signature (`together`): the 8 highest bits of a position's hash choose one."""
+
+EMPTY = 2**32 - 1
+"""What a cell of a signature holds that no firing has fallen into."""
 
 WINDOWS_AT_MOST = 2**32
 

@@ -10,13 +10,14 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from atlas.stats.batch import HASH_BITS, Float32, Int32, Int64, UInt64
+from atlas.stats.batch import BUCKETS, EMPTY, HASH_BITS, Float32, Int32, Int64, UInt32, UInt64
 from atlas.stats.compiled import compiled, inlined
 from atlas.store.schema import BINS_PER_OCTAVE, OCTAVES
 
 BINS = (OCTAVES[1] - OCTAVES[0]) * BINS_PER_OCTAVE
 
 _SHIFT = np.uint64(64 - HASH_BITS)
+_BUCKET, _DEPTH, _WORD = np.uint64(65 - BUCKETS.bit_length()), np.uint64(33 - BUCKETS.bit_length()), np.uint64(EMPTY)
 _ONES = np.uint64(0x0101010101010101)
 _LOWEST_BIN = (127 + OCTAVES[0]) * BINS_PER_OCTAVE
 
@@ -96,6 +97,7 @@ def tally(
     by_source: Int64,
     histogram: Int64,
     largest: Float32,
+    signature: UInt32,
     peaks: Int32,
     drawn: Int32,
     ranks: UInt64,
@@ -115,6 +117,7 @@ def tally(
         by_source: int64 [f, sources], added to.
         histogram: int64 [f, BINS], added to.
         largest: float32 [f], raised.
+        signature: uint32 [f, BUCKETS], lowered (`together`).
         peaks: int32 [m], into which the firing is written that is the peak of a (feature, window) and reaches the
             bar: the earliest of equals.
         drawn: int32 [m], into which firings are written whose rank does not exceed the bar.
@@ -131,7 +134,7 @@ def tally(
         start = feature * tokens
         end = start + tokens
         by, most, bar = multiplier[feature], sample_bar[feature], top_bar[feature]
-        bins, sources = histogram[feature], by_source[feature]
+        bins, sources, lowest = histogram[feature], by_source[feature], signature[feature]
         first, highest, window = i, largest[feature], np.int32(-1)
         while i < len(cells) and cells[i] < end:
             token = cells[i] - start
@@ -146,7 +149,10 @@ def tally(
                     found += 1
                 elif here > value[peaks[found - 1]]:
                     peaks[found - 1] = i
-            rank = (hashes[token] * by) >> _SHIFT
+            drop = hashes[token]
+            bucket, depth = np.int64(drop >> _BUCKET), np.uint32((drop >> _DEPTH) & _WORD)
+            lowest[bucket] = min(lowest[bucket], depth)
+            rank = (drop * by) >> _SHIFT
             if rank <= most:
                 drawn[low] = i
                 ranks[low] = rank

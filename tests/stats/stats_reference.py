@@ -50,6 +50,17 @@ def rank(feature: int, window: int, position: int) -> int:
     return (splitmix(window << 16 | position) * (splitmix(feature) | 1) & WORD) >> 12
 
 
+def signature(windows: list[Window], feature: int) -> dict[int, int]:
+    """Of each bucket of positions, by the 8 highest bits of their hash, the least of the next 32 bits."""
+    least: dict[int, int] = {}
+    for window in windows:
+        for position in window.of(feature):
+            drop = splitmix(window.id << 16 | position)
+            bucket, depth = drop >> 56, drop >> 24 & 2**32 - 1
+            least[bucket] = min(least.get(bucket, depth), depth)
+    return least
+
+
 def count(windows: list[Window], feature: int) -> int:
     return sum(len(w.of(feature)) for w in windows)
 

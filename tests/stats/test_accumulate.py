@@ -11,6 +11,7 @@ from stats_reference import Shown, Window
 from stats_worlds import DEAD, FEATURES, SOURCES, Plan, corpora, feed, plans, run
 
 from atlas.stats import Accumulator, top
+from atlas.stats.batch import EMPTY
 from atlas.stats.kernels import BINS, bin_of
 from atlas.stats.rows import Rows
 from atlas.store.schema import edge
@@ -57,6 +58,8 @@ def test_totals_are_the_counts_by_hand(windows: list[Window], plan: Plan) -> Non
         assert dict(enumerate(totals.source[f])) == {s: by_hand.by_source(windows, f)[s] for s in range(SOURCES)}
         found = {int(b): int(totals.histogram[f, b]) for b in np.flatnonzero(totals.histogram[f])}
         assert found == dict(by_hand.histogram(windows, f))
+        filled = np.flatnonzero(totals.signature[f] != EMPTY)
+        assert {int(b): int(totals.signature[f, b]) for b in filled} == by_hand.signature(windows, f)
     assert totals.count[DEAD] == 0
 
 
