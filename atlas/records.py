@@ -103,11 +103,22 @@ class LogitEffects:
 
 @dataclass(frozen=True, slots=True)
 class Neighbour:
-    """Another feature whose decoder direction is close, with the cosine of the two."""
+    """A related feature: how close the two decoder directions are, and how often both fire.
+
+    Attributes:
+        dictionary, index: Which feature.
+        cosine: Of the two decoder directions.
+        jaccard: Of the tokens on which one of the two fires, the share on which both do, about; None for not known.
+        here: Of the tokens on which this feature fires, the share on which the other one does, about.
+        there: Of the tokens on which the other one fires, the share on which this one does, about.
+    """
 
     dictionary: str
     index: int
     cosine: float
+    jaccard: float | None = None
+    here: float | None = None
+    there: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,7 +172,11 @@ class DictionaryRecord:
 
 @dataclass(frozen=True, slots=True)
 class FeatureRecord:
-    """Everything known about one feature. `sources` maps a source's id to its number of firings."""
+    """Everything known about one feature.
+
+    `sources` maps a source's id to its number of firings. `neighbours` have near decoder directions, `cofiring` fire on
+    the same tokens; both are in order of that, a dictionary after the other.
+    """
 
     model: str
     dictionary: str
@@ -176,6 +191,7 @@ class FeatureRecord:
     sources: dict[str, int]
     logits: LogitEffects
     neighbours: tuple[Neighbour, ...]
+    cofiring: tuple[Neighbour, ...]
     name: Name
 
     @property

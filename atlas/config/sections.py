@@ -157,6 +157,9 @@ class CollectSection(Section):
     across: int = Field(
         5, description="Nearest features kept of every other dictionary of the same width of model.", ge=0
     )
+    cofiring: int = Field(
+        10, description="Features kept that fire most with each, of every dictionary at its hook point.", ge=0, le=100
+    )
     device: Literal["auto", "cpu", "cuda", "mps"] = Field(
         "auto", description="Where to run; `auto` takes a GPU if any."
     )

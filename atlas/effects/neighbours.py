@@ -56,5 +56,23 @@ def nearest(decoder: Tensor, other: Tensor, k: int, *, same: bool) -> Nearest:
     return Nearest(index, cosine)
 
 
+def cosines(decoder: Tensor, other: Tensor, index: np.ndarray) -> np.ndarray:
+    """Cosines of given pairs, float32 [f, k]; 0 where the index is below 0.
+
+    Args:
+        decoder: float32 [f, d].
+        other: float32 [g, d].
+        index: int32 [f, k], rows of `other`.
+    """
+    unit, target = _unit(decoder), _unit(other)
+    found = np.zeros(index.shape, np.float32)
+    with torch.inference_mode():
+        for low in range(0, len(unit), _CHUNK):
+            rows = torch.from_numpy(index[low : low + _CHUNK].astype(np.int64)).to(unit.device)
+            product = (target[rows.clamp_min(0)] * unit[low : low + _CHUNK, None]).sum(-1)
+            found[low : low + _CHUNK] = product.masked_fill(rows < 0, 0.0).cpu().numpy()
+    return found
+
+
 def _unit(rows: Tensor) -> Tensor:
     return torch.nn.functional.normalize(rows.float(), dim=1)

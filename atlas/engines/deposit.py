@@ -1,7 +1,7 @@
 """From finished passes to the store's tables.
 
-For each dictionary: summarise its accumulators, compute what follows from its weights (logit effects,
-neighbours in every dictionary of the same model width), and write its two tables. Then the shared
+For each dictionary: summarise its accumulators, compute logit effects from its weights, find the features that are
+related to each (`relations`), and write its two tables. Then the shared
 tables: only windows that a snippet shows, their documents, and every token that occurs. One dictionary
 is held at a time, and the windows of one chunk of text.
 """
@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +21,9 @@ from torch import Tensor
 
 from atlas.corpus import Corpus, DocumentRef, Found
 from atlas.dictionaries.base import Dictionary
-from atlas.effects import LogitTable, logit_effects, nearest
+from atlas.effects import LogitTable, logit_effects
 from atlas.engines.parts import Parts
+from atlas.engines.relations import Relations, Wanted
 from atlas.engines.state import Unfit
 from atlas.model.lm import LanguageModel
 from atlas.stats import Summary, join, summarise
@@ -36,8 +38,7 @@ class Keep:
     groups: int
     per_group: int
     logits: int
-    neighbours: int
-    across: int
+    related: Wanted
 
 
 @dataclass(frozen=True)
@@ -91,13 +92,15 @@ def deposit(
     windows, tokens = np.zeros(0, np.int64), np.zeros(0, np.int64)
     files: dict[str, str] = {}
     outcomes = []
+    fold = model.final_norm_fold()
+    relations = Relations(dictionaries, partial(written, model), passes, keep.related)
     for place, dictionary in enumerate(dictionaries):
         summary, unfit = _summary(passes, place, keep)
-        fold = model.final_norm_fold()
+        directions = written(model, dictionary)
         logits = logit_effects(
-            written(model, dictionary), model.unembedding(), fold.scale, centred=fold.centred, k=keep.logits, tick=tick
+            directions, model.unembedding(), fold.scale, centred=fold.centred, k=keep.logits, tick=tick
         )
-        columns = _features(summary) | _logits(logits) | _neighbours(model, dictionaries, place, keep)
+        columns = _features(summary) | _logits(logits) | relations.columns(place, directions)
         name = f"{dictionary.id}/features.parquet"
         cuts = list(range(ROWS, dictionary.width, ROWS))
         files[name] = write_table(folder / name, columns, FEATURES, cuts)
@@ -158,28 +161,6 @@ def written(model: LanguageModel, dictionary: Dictionary) -> Tensor:
         return model.into_stream(point, dictionary.W_dec)
     rows = model.into_stream(point, None)
     return torch.cat([rows, -rows])
-
-
-def _neighbours(model: LanguageModel, dictionaries: Sequence[Dictionary], place: int, keep: Keep) -> dict[str, Any]:
-    """Neighbours in the same dictionary first, then in the others in the recipe's order."""
-    own = written(model, dictionaries[place])
-    parts = []
-    for other_place, other in enumerate(dictionaries):
-        k = keep.neighbours if other_place == place else keep.across
-        if k:
-            rows = own if other_place == place else written(model, other)
-            parts.append((other_place, nearest(own, rows, k, same=other_place == place)))
-    parts.sort(key=lambda part: part[0] != place)
-    width = len(own)
-    where = [np.full(p.index.shape, i, np.int16) for i, p in parts]
-    empty = np.zeros((width, 0), np.int32)
-    return {
-        "neighbour_dictionary": rectangular(np.hstack([empty.astype(np.int16), *where]), pa.int16()),
-        "neighbour_index": rectangular(np.hstack([empty, *(p.index for _, p in parts)]), pa.int32()),
-        "neighbour_cosine": rectangular(
-            np.hstack([empty.astype(np.float32), *(p.cosine for _, p in parts)]), pa.float32()
-        ),
-    }
 
 
 def _snippets(summary: Summary) -> dict[str, Any]:

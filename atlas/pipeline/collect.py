@@ -22,6 +22,7 @@ from atlas.engines import Parts, State, Worker, run_local
 from atlas.engines.deposit import Deposit, Keep, Outcome, deposit
 from atlas.engines.ray import run_ray
 from atlas.engines.ray_cluster import Crew, check_installed
+from atlas.engines.relations import Wanted
 from atlas.engines.state import Unfit
 from atlas.errors import AtlasError
 from atlas.model.heap import give_back_freed_memory
@@ -57,7 +58,8 @@ def collect(recipe: Recipe, places: Places, report: Reporter, *, force: bool = F
         passes = [_pass(recipe, places, job, number, report) for number in range(len(job.plan.shapes))]
         _make_room()
         settings = recipe.collect
-        keep = Keep(settings.groups, settings.per_group, settings.logits, settings.neighbours, settings.across)
+        related = Wanted(settings.neighbours, settings.across, settings.cofiring)
+        keep = Keep(settings.groups, settings.per_group, settings.logits, related)
         pieces = token_bytes(job.model.tokenizer)
         pieces += [b""] * (job.model.vocab - len(pieces))  # rows of the unembedding that no token has
         width = sum(d.width for d in job.dictionaries)

@@ -15,7 +15,15 @@ from typing import Any
 import numpy as np
 import orjson
 
-from atlas.records import DictionaryRecord, FeatureRecord, Histogram, Snippet, SnippetGroup, TokenEffect
+from atlas.records import (
+    DictionaryRecord,
+    FeatureRecord,
+    Histogram,
+    Neighbour,
+    Snippet,
+    SnippetGroup,
+    TokenEffect,
+)
 from atlas.render.snippets import REACH, web
 from atlas.store.assemble import Windows
 from atlas.text import texts_between
@@ -32,7 +40,7 @@ def feature_json(feature: FeatureRecord, dictionary: DictionaryRecord, lead: str
     """The record of a feature as JSON."""
     recompute = feature.top[0] if feature.top else None
     data: dict[str, Any] = {
-        "format": 3,
+        "format": 4,
         "path": feature.path,
         "model": feature.model,
         "dictionary": feature.dictionary,
@@ -60,10 +68,8 @@ def feature_json(feature: FeatureRecord, dictionary: DictionaryRecord, lead: str
             "skew": np.float32(feature.logits.skew),
             "kurtosis": np.float32(feature.logits.kurtosis),
         },
-        "neighbours": {
-            "path": [f"{feature.model}/{n.dictionary}/{n.index}" for n in feature.neighbours],
-            "cosine": _floats([n.cosine for n in feature.neighbours]),
-        },
+        "neighbours": _related(feature.model, feature.neighbours),
+        "cofiring": _related(feature.model, feature.cofiring),
         "recompute": {"ids": recompute.ids, "position": recompute.position, "value": np.float32(recompute.value)}
         if recompute
         else None,
@@ -108,6 +114,16 @@ def _effects(effects: Sequence[TokenEffect]) -> dict[str, Any]:
         "token": [e.piece.decode("utf-8", "replace") for e in effects],
         "value": _floats([e.value for e in effects]),
     }
+
+
+def _related(model: str, features: Sequence[Neighbour]) -> dict[str, Any]:
+    """Related features as columns; what is not known is null."""
+    shares = {
+        key: [None if (share := getattr(n, key)) is None else round(share, 4) for n in features]
+        for key in ("jaccard", "here", "there")
+    }
+    path = [f"{model}/{n.dictionary}/{n.index}" for n in features]
+    return {"path": path, "cosine": _floats([n.cosine for n in features]), **shares}
 
 
 def _histogram(histogram: Histogram) -> dict[str, Any]:

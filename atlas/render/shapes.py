@@ -95,17 +95,18 @@ class ShareView:
 
 @dataclass(frozen=True, slots=True)
 class NeighbourView:
-    """A close feature."""
+    """A related feature; `together` "" where it is not known how often both fire."""
 
     href: str
     id: str
     name: str
     cosine: str
+    together: str
 
 
 @dataclass(frozen=True, slots=True)
 class NeighbourGroup:
-    """Close features of one dictionary."""
+    """Related features of one dictionary."""
 
     title: str
     neighbours: tuple[NeighbourView, ...]
@@ -146,6 +147,7 @@ class FeatureView:
     logits: BarsView
     sources: tuple[ShareView, ...]
     neighbours: tuple[NeighbourGroup, ...]
+    cofiring: tuple[NeighbourGroup, ...]
     previous: Link
     next: Link
     random: Link

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from atlas.config import AtlasSection
-from atlas.records import DictionaryRecord, FeatureRecord, LogitEffects, Name, SnippetGroup, TokenEffect
+from atlas.records import DictionaryRecord, FeatureRecord, LogitEffects, Name, Neighbour, SnippetGroup, TokenEffect
 from atlas.render import bars, card, cite, numbers
 from atlas.render.shapes import (
     EffectView,
@@ -24,7 +24,10 @@ from atlas.text import label, runs_between, visible
 
 DENSE = 0.1
 """Share of tokens above which a feature counts as dense: it says little about any one text."""
-SHOWN_EFFECTS, SHOWN_ACROSS, SHOWN_SOURCES = 10, 3, 6
+SHOWN_EFFECTS, SHOWN_NEAR, SHOWN_ACROSS, SHOWN_SOURCES = 10, 6, 3, 6
+
+TOGETHER = 0.05
+"""Share of tokens with either on which both have to fire, for a feature to be listed among those that fire with it."""
 
 NameOf = Callable[[str, int], Name]
 
@@ -139,7 +142,8 @@ def feature_view(feature: FeatureRecord, context: Context, steps: Steps, amount:
         activations=bars.activation_bars(feature),
         logits=bars.logit_bars(feature.logits.histogram),
         sources=_sources(feature, manifest),
-        neighbours=_neighbours(feature, context),
+        neighbours=_related(feature, feature.neighbours, context),
+        cofiring=_related(feature, [n for n in feature.cofiring if (n.jaccard or 0) >= TOGETHER], context),
         previous=_step(home, steps.previous, "← {}"),
         next=_step(home, steps.next, "{} →"),
         random=_step(home, steps.random, "random"),
@@ -270,15 +274,17 @@ def _sources(feature: FeatureRecord, manifest: Manifest) -> tuple[ShareView, ...
     )
 
 
-def _neighbours(feature: FeatureRecord, context: Context) -> tuple[NeighbourGroup, ...]:
+def _related(feature: FeatureRecord, related: Iterable[Neighbour], context: Context) -> tuple[NeighbourGroup, ...]:
     groups: dict[str, list[NeighbourView]] = {}
-    for n in feature.neighbours:
+    for n in related:
         own = n.dictionary == feature.dictionary
         found = groups.setdefault(n.dictionary, [])
-        if own or len(found) < SHOWN_ACROSS:
+        if len(found) < (SHOWN_NEAR if own else SHOWN_ACROSS):
             name = title_of(context.name_of(n.dictionary, n.index), n.dictionary, n.index)
             href = f"{feature.model}/{n.dictionary}/{n.index}/"
-            found.append(NeighbourView(href, str(n.index), name, f"{n.cosine:.2f}".replace("-", "\u2212")))
+            cosine = f"{n.cosine:.2f}".replace("-", "\u2212")
+            share = "" if n.jaccard is None else f"{n.jaccard:.0%}"
+            found.append(NeighbourView(href, str(n.index), name, cosine, share))
     return tuple(
         NeighbourGroup("In this dictionary" if d == feature.dictionary else f"In {d}", tuple(found))
         for d, found in groups.items()

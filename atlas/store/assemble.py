@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from dataclasses import dataclass
 from functools import lru_cache
+from math import isnan
 from typing import Any
 
 import numpy as np
@@ -111,13 +112,16 @@ class Assembler:
             histogram=_histogram(row["histogram_bin"], row["histogram_count"]),
             sources={s.id: n for s, n in zip(self.manifest.corpus.sources, row["sources"], strict=True)},
             logits=self._logits(row),
-            neighbours=tuple(
-                Neighbour(self.manifest.dictionaries[d].id, i, c)
-                for d, i, c in zip(
-                    row["neighbour_dictionary"], row["neighbour_index"], row["neighbour_cosine"], strict=True
-                )
-            ),
+            neighbours=self._related(row, "neighbour"),
+            cofiring=self._related(row, "cofiring"),
             name=self.names.get((dictionary.id, index), UNNAMED),
+        )
+
+    def _related(self, row: dict[str, Any], name: str) -> tuple[Neighbour, ...]:
+        columns = (row[f"{name}_{key}"] for key in ("dictionary", "index", "cosine", "jaccard", "here", "there"))
+        return tuple(
+            Neighbour(self.manifest.dictionaries[d].id, i, cosine, *(None if isnan(x) else x for x in shares))
+            for d, i, cosine, *shares in zip(*columns, strict=True)
         )
 
     def snippets(self, snippets: SnippetColumns, place: int) -> dict[tuple[int, int], list[Snippet]]:

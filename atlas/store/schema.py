@@ -14,6 +14,16 @@ BINS_PER_OCTAVE = 8
 TOP, QUANTILE, INTERVAL = 0, 1, 2
 """Kinds of snippet."""
 
+
+def _related(name: str) -> list[tuple[str, pa.DataType]]:
+    """Columns of related features, lists of one length; `jaccard`, `here`, `there` as in `stats.together`, or NaN."""
+    return [
+        (f"{name}_dictionary", pa.list_(pa.int16())),  # place in the manifest
+        (f"{name}_index", pa.list_(pa.int32())),
+        *((f"{name}_{number}", pa.list_(pa.float32())) for number in ("cosine", "jaccard", "here", "there")),
+    ]
+
+
 FEATURES = pa.schema(
     [
         ("index", pa.int32()),
@@ -38,9 +48,8 @@ FEATURES = pa.schema(
         ("logit_std", pa.float32()),
         ("logit_skew", pa.float32()),
         ("logit_kurtosis", pa.float32()),  # excess
-        ("neighbour_dictionary", pa.list_(pa.int16())),  # place in the manifest
-        ("neighbour_index", pa.list_(pa.int32())),
-        ("neighbour_cosine", pa.list_(pa.float32())),
+        *_related("neighbour"),  # greatest cosine first, a dictionary after the other
+        *_related("cofiring"),  # greatest jaccard first, likewise
     ]
 )
 

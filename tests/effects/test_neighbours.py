@@ -36,6 +36,18 @@ def test_neighbours_are_those_of_brute_force(monkeypatch: pytest.MonkeyPatch, ch
     assert (found.index.dtype, found.cosine.dtype) == (np.int32, np.float32)
 
 
+@pytest.mark.parametrize("chunk", [2, 100])
+def test_cosines_of_given_pairs(monkeypatch: pytest.MonkeyPatch, chunk: int) -> None:
+    monkeypatch.setattr(neighbours, "_CHUNK", chunk)
+    own, other = (torch.randn(n, 6, generator=torch.Generator().manual_seed(n)) for n in (5, 9))
+    index = np.array([[0, 8], [3, -1], [-1, -1], [8, 8], [1, 2]], np.int32)
+    found = neighbours.cosines(own, other, index)
+    for f, g in np.ndindex(index.shape):
+        row = other[index[f, g]]
+        expected = 0.0 if index[f, g] < 0 else float(own[f] @ row / (own[f].norm() * row.norm()))
+        assert found[f, g] == pytest.approx(expected, abs=1e-6)
+
+
 def test_a_feature_is_not_its_own_neighbour_but_its_twin_is() -> None:
     rows = decoder(10)
     rows[7] = rows[2] * 5

@@ -71,7 +71,12 @@ FEATURE = FeatureRecord(
         -0.25,
         0.75,
     ),
-    neighbours=(Neighbour("9-res-4k", 3, 0.7031), Neighbour("5-res-2k", 12, -0.0625)),
+    neighbours=(Neighbour("9-res-4k", 3, 0.7031, 0.25, 0.5, 1.0), Neighbour("5-res-2k", 12, -0.0625)),
+    cofiring=(
+        Neighbour("9-res-4k", 4, 0.125, 0.453, 0.9, 0.46),
+        Neighbour("9-res-4k", 5, -0.5, 0.0501),
+        Neighbour("9-res-4k", 6, 0.5, 0.0498),
+    ),
     name=Name("Chapter numbers & <i>verses</i>", "hand", "A. Author", "Only in {{ scripture }}."),
 )
 

@@ -47,5 +47,6 @@ def feature(*top: Snippet, **sources: int) -> FeatureRecord:
         sources=sources or {"code": 0, "prose": len(top)},
         logits=LogitEffects((), (), nothing, 0.0, 0.0, 0.0, 0.0),
         neighbours=(),
+        cofiring=(),
         name=Name("", "none"),
     )

@@ -140,6 +140,24 @@ def test_logit_effects_are_of_what_is_written(built, inputs):
             assert [e.id for e in found] == best.indices.tolist()
 
 
+def test_the_two_sides_of_a_neuron_never_fire_together(built):
+    features = list(open_store(built / "store").features("2-neurons"))
+    half = len(features) // 2
+    seen = 0
+    for feature in features:
+        other = (feature.index + half) % len(features)
+        for n in feature.cofiring:
+            assert n.dictionary == "2-neurons"
+            assert n.index not in {other, feature.index}
+            assert 0 < n.jaccard <= 1
+            if n.here is not None and n.there is not None:
+                seen += 1
+                # two estimates of how often both fire
+                both = n.here * feature.count, n.there * features[n.index].count
+                assert both[0] == pytest.approx(both[1], rel=0.5)
+    assert seen > 100
+
+
 def test_the_pages_say_where_it_writes_and_are_whole(built):
     page = (built / "site/tiny-gemma/1-trans/index.html").read_text("utf-8")
     assert "blocks.1.ln2.hook_normalized" in page

@@ -58,10 +58,14 @@ def feature(text: str | None = None, kind: str = "alive") -> s.FeatureView:
         neighbours=tuple(
             s.NeighbourGroup(
                 t("in 9-res-4k"),
-                tuple(s.NeighbourView(f"{dictionary}/{i}/", t(str(i)), t("reported speech"), "0.70") for i in range(5)),
+                tuple(
+                    s.NeighbourView(f"{dictionary}/{i}/", t(str(i)), t("reported speech"), "0.70", "45%")
+                    for i in range(5)
+                ),
             )
             for _ in range(3)
         ),
+        cofiring=(),
         previous=s.Link(f"{dictionary}/28", t("← 28")),
         next=s.Link(f"{dictionary}/30", t("30 →")),
         random=s.Link(f"{dictionary}/842", t("random")),

@@ -73,6 +73,16 @@ def snippet(chance: random.Random, most: float, length: int = 0) -> Snippet:
                    tuple(values), position, values[position], chance.randrange(4))  # fmt: skip
 
 
+def related(chance: random.Random) -> tuple[Neighbour, ...]:
+    """Seven features of each dictionary; some of what is told of them is not known."""
+    share = [None, 0.0, 0.04, 0.06, 0.5, 0.987, 1.0]
+    return tuple(
+        Neighbour(d, i, (-1) ** i * single(chance, -3, 0), *(chance.choice(share) for _ in range(3)))
+        for d in IDS
+        for i in range(7)
+    )
+
+
 def record(seed: int, **changes: Any) -> FeatureRecord:
     """A feature with numbers of every size."""
     chance = random.Random(seed)  # noqa: S311 (no secret)
@@ -97,7 +107,7 @@ def record(seed: int, **changes: Any) -> FeatureRecord:
         histogram=Histogram(tuple(edges), (1, 0, 7, count)), sources={"prose": count // 3, "code": count - count // 3},
         logits=LogitEffects(effects(1), effects(-1), Histogram((-2.0, 0.5, single(chance, 0)), (3, 4)),
                             *(chance.choice([-1, 1]) * single(chance, -4, 2) for _ in range(4))),
-        neighbours=tuple(Neighbour(d, i, (-1) ** i * single(chance, -3, 0)) for d in IDS for i in range(7)),
+        neighbours=related(chance), cofiring=related(chance),
         name=Name("A name", "hand", "A. Author", "A note."),
     )  # fmt: skip
     return replace(made, **changes)
@@ -162,10 +172,11 @@ def test_page_and_data_agree_to_the_last_printed_digit(seed: int) -> None:
     for place, group in zip(view.intervals, reversed(data["intervals"]), strict=True):
         part = f"about {numbers.percent(round(group['share'], 2) or group['share'])} of firings"
         assert place.note.endswith(part if group["share"] else "none of the sample")
-    near = rows(data["neighbours"])
-    cosines = {f"{n['path']}/": f"{single_of(n['cosine']):.2f}".replace("-", "\u2212") for n in near}
-    found = [n for g in view.neighbours for n in g.neighbours]
-    assert [cosines[n.href] for n in found] == [n.cosine for n in found]
+    for near, groups in ((rows(data["neighbours"]), view.neighbours), (rows(data["cofiring"]), view.cofiring)):
+        cosines = {f"{n['path']}/": f"{single_of(n['cosine']):.2f}".replace("-", "\u2212") for n in near}
+        shares = {f"{n['path']}/": "" if n["jaccard"] is None else f"{n['jaccard']:.0%}" for n in near}
+        found = [n for g in groups for n in g.neighbours]
+        assert [(cosines[n.href], shares[n.href]) for n in found] == [(n.cosine, n.together) for n in found]
     assert view.activations.low == numbers.activation(single_of(data["histogram"]["edges"][0]))
     assert len(view.activations.heights) == len(data["histogram"]["counts"])
     assert view.logits.high == numbers.effect(single_of(data["logits"]["histogram"]["edges"][-1]))
@@ -266,12 +277,21 @@ def test_backticks_in_the_lead_set_off_the_promoted_tokens_and_nothing_else(seed
     assert marked == [label(e.piece).replace("`", "´") for e in feature.logits.top[:3]]
 
 
+def test_only_those_are_listed_as_firing_together_that_do() -> None:
+    shares = (0.9, None, 0.05, 0.049, 0.5)
+    view = view_of(record(6, cofiring=tuple(Neighbour("own", i, 0.5, share) for i, share in enumerate(shares))))
+    ((title, found),) = ((g.title, g.neighbours) for g in view.cofiring)
+    assert title == "In this dictionary"
+    assert [(n.id, n.together) for n in found] == [("0", "90%"), ("2", "5%"), ("4", "50%")]
+    assert view_of(record(6, cofiring=())).cofiring == ()
+
+
 def test_links_and_titles() -> None:
     view = view_of(record(6, quantiles=tuple(SnippetGroup("quantile", 0.0, 0.0, 0.2, ()) for _ in range(3))))
     assert (view.previous.href, view.next.href, view.random.href) == ("", "m/own/5/", "m/own/7/")
     assert [(g.title, g.note) for g in view.quantiles] == [(f"Rank {r}%", "empty") for r in ("67–100", "33–67", "0–33")]
     assert [g.title for g in view.intervals][::4] == ["80–100% of the maximum", "0–20% of the maximum"]
-    assert [(g.title, len(g.neighbours)) for g in view.neighbours] == [("In this dictionary", 7), ("In other", 3)]
+    assert [(g.title, len(g.neighbours)) for g in view.neighbours] == [("In this dictionary", 6), ("In other", 3)]
     assert view.neighbours[1].neighbours[0].name == "Feature 0 of other"
     assert "url = {https://x.org/a/m/own/6/}" in view.bibtex
     assert view.citation.endswith(" https://x.org/a/m/own/6/")

@@ -89,9 +89,22 @@ def record(dictionary: str, index: int) -> FeatureRecord:
             -0.5,
             float(index),
         ),
-        neighbours=(Neighbour(dictionary, index + 1, 0.5), Neighbour(NARROW, index % 5, -0.25)),
+        neighbours=(Neighbour(dictionary, index + 1, 0.5, 0.25, None, 0.75), Neighbour(NARROW, index % 5, -0.25)),
+        cofiring=(Neighbour(dictionary, index + 2, -0.5, 0.5, 0.625, 0.75),) * (index % 3),
         name=NAMES.get((dictionary, index), Name("", "none")),
     )
+
+
+def related(name: str, rows: list[tuple[Neighbour, ...]], place: dict[str, int]) -> dict[str, Any]:
+    """Columns of related features; what a record does not know is NaN in the table."""
+    columns: dict[str, Any] = {
+        f"{name}_dictionary": [[place[n.dictionary] for n in row] for row in rows],
+        f"{name}_index": [[n.index for n in row] for row in rows],
+    }
+    for key in ("cosine", "jaccard", "here", "there"):
+        values = [[np.nan if (x := getattr(n, key)) is None else x for n in row] for row in rows]
+        columns[f"{name}_{key}"] = values
+    return columns
 
 
 def lists(rows: Sequence[Sequence[Any]], kind: pa.DataType) -> pa.ListArray:
@@ -112,9 +125,8 @@ def _features(records: list[FeatureRecord]) -> dict[str, Any]:
         "quantile_high": [[g.high for g in r.quantiles] or [0.0, 0.0] for r in records],
         "quantile_count": [[2, 2] if r.count else [0, 0] for r in records],
         "interval_count": [[3, 1] if r.count else [0, 0] for r in records],
-        "neighbour_dictionary": [[place[n.dictionary] for n in r.neighbours] for r in records],
-        "neighbour_index": [[n.index for n in r.neighbours] for r in records],
-        "neighbour_cosine": [[n.cosine for n in r.neighbours] for r in records],
+        **related("neighbour", [r.neighbours for r in records], place),
+        **related("cofiring", [r.cofiring for r in records], place),
         "logit_low": [r.logits.histogram.edges[0] for r in records],
         "logit_high": [r.logits.histogram.edges[-1] for r in records],
         "logit_count": [r.logits.histogram.counts for r in records],
