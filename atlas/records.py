@@ -141,6 +141,32 @@ class UnfitRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class QualityRecord:
+    """How well a dictionary rebuilds what is at its hook point, measured on some of the corpus (`engines.quality`).
+
+    Attributes:
+        tokens: Tokens that it was measured on.
+        fvu: Fraction of variance unexplained.
+        loss: The model's mean loss of a token, in nats.
+        spliced: The same with what the dictionary makes of it at the hook point; None if nothing can be put there.
+        zeroed: The same with zeros there; None likewise.
+    """
+
+    tokens: int
+    fvu: float
+    loss: float
+    spliced: float | None
+    zeroed: float | None
+
+    @property
+    def recovered(self) -> float | None:
+        """Share of the loss that zeros would cost which the dictionary keeps; None where it is not known."""
+        if self.spliced is None or self.zeroed is None or self.zeroed <= self.loss:
+            return None
+        return (self.zeroed - self.spliced) / (self.zeroed - self.loss)
+
+
+@dataclass(frozen=True, slots=True)
 class DictionaryRecord:
     """A dictionary of the atlas and its totals over the corpus."""
 
@@ -163,6 +189,7 @@ class DictionaryRecord:
     kind: str = "sae"
     hook_out: str = ""
     revision: str = ""
+    quality: QualityRecord | None = None
 
     @property
     def l0(self) -> float:

@@ -50,6 +50,11 @@ class Blocks:
         self._compiled: dict[int, Callable[..., Any]] = {}
         self.count = len(self._list)
 
+    @property
+    def is_whole(self) -> bool:
+        """Whether no block was dropped."""
+        return len(self._list) == self.count
+
     def check(self, name: str) -> None:
         """Refuse the name of a hook point in a block that was dropped.
 

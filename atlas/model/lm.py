@@ -121,6 +121,16 @@ class LanguageModel:
         return self
 
     @property
+    def base(self) -> nn.Module:
+        """The model without its head; paths of hook points are relative to it."""
+        return self._base
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether `trim` has dropped nothing."""
+        return self._blocks.is_whole
+
+    @property
     def device(self) -> torch.device:
         """Where the weights are."""
         return cast("torch.device", self.lm.device)
@@ -270,21 +280,6 @@ class LanguageModel:
         if point.side == "input":
             return module.register_forward_pre_hook(_on_input(keep), with_kwargs=True)
         return module.register_forward_hook(lambda _module, _inputs, output: keep(output))
-
-
-def pick_device(wanted: str) -> torch.device:
-    """The device that a recipe's `collect.device` means: `auto` takes a GPU if there is one.
-
-    Raises:
-        AtlasError: If the recipe insists on a device that this machine lacks.
-    """
-    has = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
-    if wanted == "auto":
-        return torch.device(next(name for name in ("cuda", "mps", "cpu") if has[name]))
-    if not has.get(wanted, False):
-        where = "collect.device"
-        raise AtlasError(where, f"this machine has no {wanted}", 'use "auto" or "cpu"')
-    return torch.device(wanted)
 
 
 def _on_input(keep: Callable[[Any], None]) -> Callable[..., None]:

@@ -20,6 +20,7 @@ from atlas.corpus import token_bytes
 from atlas.dictionaries.base import Dictionary
 from atlas.engines import Parts, State, Worker, run_local
 from atlas.engines.deposit import Deposit, Keep, Outcome, deposit
+from atlas.engines.quality import measure
 from atlas.engines.ray import run_ray
 from atlas.engines.ray_cluster import Crew, check_installed
 from atlas.engines.relations import Wanted
@@ -27,11 +28,12 @@ from atlas.engines.state import Unfit
 from atlas.errors import AtlasError
 from atlas.model.heap import give_back_freed_memory
 from atlas.model.hooks import layer_of
+from atlas.model.lm import LanguageModel
 from atlas.paths import Places
 from atlas.pipeline.node import make_worker
 from atlas.pipeline.prepare import Prepared, load_model, prepare, read_inputs
 from atlas.pipeline.report import Reporter
-from atlas.records import DictionaryRecord, UnfitRecord
+from atlas.records import DictionaryRecord, QualityRecord, UnfitRecord
 from atlas.store.atomic import atomic_folder, finish_removal, recover, remove_folder
 from atlas.store.manifest import FORMAT, CorpusEntry, Manifest, ModelEntry, read_manifest, verify_files
 from atlas.version import __version__
@@ -58,6 +60,7 @@ def collect(recipe: Recipe, places: Places, report: Reporter, *, force: bool = F
         passes = [_pass(recipe, places, job, number, report) for number in range(len(job.plan.shapes))]
         _make_room()
         settings = recipe.collect
+        quality = _quality(recipe, job, report)
         related = Wanted(settings.neighbours, settings.across, settings.cofiring)
         keep = Keep(settings.groups, settings.per_group, settings.logits, related)
         pieces = token_bytes(job.model.tokenizer)
@@ -69,7 +72,7 @@ def collect(recipe: Recipe, places: Places, report: Reporter, *, force: bool = F
         ):
             dictionaries = [d.to(job.devices[0]) for d in job.dictionaries]
             made = deposit(job.model, dictionaries, passes, job.corpus, keep, pieces, folder, lambda n: tick(n, False))
-            _manifest(recipe, job, made).done(STAGE, inputs.digest, **made.files).write(folder)
+            _manifest(recipe, job, made, quality).done(STAGE, inputs.digest, **made.files).write(folder)
     for dictionary, outcome in zip(job.dictionaries, made.outcomes, strict=True):
         _tell_unfit(dictionary.id, outcome.unfit, report)
     remove_folder(places.work)
@@ -101,6 +104,21 @@ def _pass(recipe: Recipe, places: Places, job: Prepared, number: int, report: Re
         tick = stack.enter_context(report.track(what, tokens, "tokens"))
         run_local(workers, job.corpus, parts, every, tick)
     return parts
+
+
+def _quality(recipe: Recipe, job: Prepared, report: Reporter) -> list[QualityRecord | None]:
+    """Reconstruction and loss of each dictionary, on the whole model: loaded again if blocks of it were dropped."""
+    tokens = recipe.collect.quality
+    if not tokens:
+        return [None] * len(job.dictionaries)
+    model = job.model
+    if not model.is_whole:
+        autocast = recipe.collect.autocast or None
+        model = LanguageModel.load(job.inputs.fetched.folder, recipe.model.dtype, job.devices[0], autocast=autocast)
+    with report.track("measure reconstruction and loss", tokens, "tokens") as tick:
+        return measure(
+            model, job.dictionaries, job.corpus, tokens, bos=recipe.corpus.bos, tick=lambda n: tick(n, False)
+        )
 
 
 def _make_room() -> None:
@@ -150,7 +168,7 @@ def _relabel(recipe: Recipe, places: Places) -> None:
         changed.write(places.store)
 
 
-def _manifest(recipe: Recipe, job: Prepared, made: Deposit) -> Manifest:
+def _manifest(recipe: Recipe, job: Prepared, made: Deposit, quality: list[QualityRecord | None]) -> Manifest:
     model, end = job.model, job.corpus.end
     fold = model.final_norm_fold()
     skipped = {"device", "threads", *EXECUTION["collect"]}
@@ -185,7 +203,7 @@ def _manifest(recipe: Recipe, job: Prepared, made: Deposit) -> Manifest:
             sources=end.sources,
         ),
         dictionaries=[
-            _dictionary(recipe, place, dictionary, outcome)
+            replace(_dictionary(recipe, place, dictionary, outcome), quality=quality[place])
             for place, (dictionary, outcome) in enumerate(zip(job.dictionaries, made.outcomes, strict=True))
         ],
         settings={k: v for k, v in recipe.collect.model_dump().items() if k not in skipped} | {"batch": job.size.batch},

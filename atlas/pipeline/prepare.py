@@ -22,16 +22,17 @@ from atlas.dictionaries.neurons import hook_of, is_neurons, neurons
 from atlas.engines import Shape
 from atlas.engines.plan import Plan, Size, choose_batch, make_plan
 from atlas.errors import AtlasError
+from atlas.model.device import pick_device
 from atlas.model.fetch import FetchedModel, fetch_model
 from atlas.model.footprint import footprint
 from atlas.model.heap import keep_freed_memory
-from atlas.model.lm import LanguageModel, pick_device
+from atlas.model.lm import LanguageModel
 from atlas.model.skeleton import skeleton
 from atlas.paths import Places
 from atlas.pipeline.report import Reporter
 
 SECTIONS = ("model", "corpus", "dictionary", "collect")
-PASS_FORMAT = "pass 7"  # noqa: S105 (not a password) -- raise it when the same inputs would give other bytes
+PASS_FORMAT = "pass 8"  # noqa: S105 (not a password) -- raise it when the same inputs would give other bytes
 
 MEMORY = 8 * 10**9
 """Bytes that a micro-batch is fitted into where the recipe does not say."""

@@ -185,9 +185,23 @@ def _facts(record: DictionaryRecord, lines: Sequence[Line], context: Context) ->
         Fact("Alive", numbers.percent(record.alive / record.width), "Features that fired at least once"),
         Fact("Dense", numbers.count(dense), f"Features that fire on more than {DENSE:.0%} of tokens"),
         Fact("L0", numbers.significant(record.l0), "Mean number of features that fire on a token"),
+        *_quality(record),
         Fact("Named by hand", numbers.count(named), "The rest are named from their own words, by rule"),
         Fact("Text", f"{numbers.rounded_count(context.manifest.corpus.tokens)} tokens", "What was read"),
     )
+
+
+def _quality(record: DictionaryRecord) -> tuple[Fact, ...]:
+    """Reconstruction and loss, where they were measured."""
+    found = record.quality
+    if found is None:
+        return ()
+    on = f"measured on {numbers.rounded_count(found.tokens)} tokens"
+    unexplained = Fact("Unexplained", numbers.percent(found.fvu), f"Fraction of variance unexplained, {on}")
+    if found.recovered is None or found.spliced is None or found.zeroed is None:
+        return (unexplained,)
+    nats = f"{found.loss:.2f} nats a token; {found.spliced:.2f} with its reconstruction, {found.zeroed:.2f} with zeros"
+    return (unexplained, Fact("Loss recovered", numbers.percent(found.recovered), f"Loss {nats}; {on}"))
 
 
 def _densities(lines: Sequence[Line]) -> BarsView:

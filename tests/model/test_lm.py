@@ -10,8 +10,9 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from atlas.errors import AtlasError
+from atlas.model.device import pick_device
 from atlas.model.hooks import blocks_path
-from atlas.model.lm import LanguageModel, pick_device
+from atlas.model.lm import LanguageModel
 from atlas.model.norm import final_norm
 
 if TYPE_CHECKING:
