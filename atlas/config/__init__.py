@@ -16,6 +16,7 @@ from typing import Any
 import orjson
 from pydantic import Field, ValidationError, model_validator
 
+from atlas.config.concepts import RESERVED_CONCEPTS, Concept, ConceptFeature, read_concepts
 from atlas.config.sections import (
     SIZE,
     AtlasSection,
@@ -34,9 +35,12 @@ __all__ = [
     "EXECUTION",
     "PRESENTATION",
     "RESERVED",
+    "RESERVED_CONCEPTS",
     "SIZE",
     "AtlasSection",
     "CollectSection",
+    "Concept",
+    "ConceptFeature",
     "CorpusSection",
     "DictionarySection",
     "ModelSection",
@@ -46,6 +50,7 @@ __all__ = [
     "Section",
     "SiteSection",
     "load",
+    "read_concepts",
 ]
 
 PRESENTATION: dict[str, Any] = {

@@ -204,4 +204,5 @@ class SiteSection(Section):
     pages: str = Field("", description="Folder of Markdown pages of your own, added to the site's.")
     featured: tuple[str, ...] = Field((), description="`dictionary/index` of features for the home page.")
     suggestions: tuple[Text, ...] = Field((), description="Searches that the home page suggests.")
+    concepts: str = Field("", description="TOML file of concepts: lists of features with an essay each, under `c/`.")
     host_budget_mb: int = Field(0, description="If not 0, `atlas check` complains above this size.", ge=0)

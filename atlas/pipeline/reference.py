@@ -39,7 +39,7 @@ TAIL = """\
 | {presentation} | the site, and the names if a part has another label: what is measured stays |
 | {execution} | nothing |
 | `[names]`, or a file it lists | names and site |
-| `[atlas]` (but not `id`), `[site]`, or a page in `site.pages` | the site |
+| `[atlas]` (but not `id`), `[site]`, a page in `site.pages`, or the file of concepts and its pages | the site |
 | `atlas.id` | everything, in a folder of its own |
 
 Everything is redone without an edit, too, when the weights, the text behind a `file:` part or the packages behind a
