@@ -88,6 +88,9 @@ threads = 1
 
 [names]
 files = ["names.toml"]
+
+[site]
+concepts = "concepts.toml"
 """
 
 NAMES = """
@@ -101,6 +104,55 @@ note = "A note with {{ braces }}."
 [[name]]
 feature = "0-res-24/3"
 name = "Golden bridges"
+"""
+
+CONCEPTS = """
+[[concept]]
+id = "bridges"
+title = "Bridges"
+summary = "What has to do with <b>bridges</b>."
+page = "bridges.md"
+
+[[concept.feature]]
+feature = "0-res-24/3"
+note = "The one that is named so, & no other."
+
+[[concept.feature]]
+feature = "1-res-600/12"
+
+[[concept.feature]]
+feature = "1-res-600/599"
+note = "A dead one."
+
+[[concept]]
+id = "hostile.one"
+title = "A title with <script>alert(4)</script>"
+summary = "A summary with <img src=x onerror=alert(5)> and {{ braces }}."
+features = ["1-res-600/12"]
+essay = '''
+# A heading
+
+Read [the other](../bridges/), [a feature](1-res-600/12), or
+[nothing](javascript:document.title='ran').
+
+<script>document.title = "ran"</script>
+<p onclick="document.title = 'ran'" id=mine>HTML of the <i>author</i>.</p>
+'''
+
+[[concept]]
+id = "none"
+title = "Nothing found"
+summary = "A concept that no feature belongs to."
+"""
+
+ESSAY = """
+## What a bridge is
+
+A table:
+
+| One | Other |
+|---|---|
+| 1 | 2 |
 """
 
 
@@ -133,6 +185,8 @@ def write_inputs(folder: Path, recipe: str = RECIPE) -> Path:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text, "utf-8")
     (folder / "names.toml").write_text(NAMES, "utf-8")
+    (folder / "concepts.toml").write_text(CONCEPTS, "utf-8")
+    (folder / "bridges.md").write_text(ESSAY, "utf-8")
     (folder / "recipe.toml").write_text(recipe, "utf-8")
     return folder / "recipe.toml"
 

@@ -17,21 +17,25 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import chain
 from pathlib import Path
 
 import orjson
 
 from atlas import paths
-from atlas.config import AtlasSection, Recipe
+from atlas.config import AtlasSection, Concept, Recipe
 from atlas.errors import AtlasError
 from atlas.paths import Places
+from atlas.pipeline.concepts import concepts_of, entries
 from atlas.pipeline.report import Reporter
 from atlas.publish.check import INDEX, within_budget
 from atlas.records import Name
+from atlas.render.concepts import FOLDER, concept_line, concept_pages, memberships
 from atlas.render.data import feature_json, window_files
 from atlas.render.frame import Frame, build_frame
 from atlas.render.html import Renderer
 from atlas.render.pages import DATA, Line, columns, dictionary_views, home_view, line
+from atlas.render.shapes import Link
 from atlas.render.view import AMOUNTS, Context, Steps, feature_view
 from atlas.search import Entry, Ranked, build_index, static_rank
 from atlas.store import Store, open_store
@@ -55,6 +59,7 @@ class Task:
     dictionary: str
     start: int
     stop: int
+    concepts: dict[str, tuple[Link, ...]]
 
 
 def site(recipe: Recipe, places: Places, report: Reporter, *, force: bool = False) -> bool:
@@ -67,7 +72,8 @@ def site(recipe: Recipe, places: Places, report: Reporter, *, force: bool = Fals
     extra = recipe.resolve(recipe.site.pages) if recipe.site.pages else None
     if extra is not None and not extra.is_dir():
         raise AtlasError(extra, "no such folder of pages", "mend site.pages in the recipe")
-    inputs = _inputs(recipe, store, extra)
+    concepts = concepts_of(recipe, store)
+    inputs = _inputs(recipe, store, extra, concepts)
     recover(places.site)
     if not force and _built(places.site) == inputs:
         report.say(f"{STAGE}: nothing has changed")
@@ -84,24 +90,27 @@ def site(recipe: Recipe, places: Places, report: Reporter, *, force: bool = Fals
             description=recipe.atlas.description,
             extra_pages=extra,
             work=places.base / "frame",
+            links=[("Concepts", f"{FOLDER}/")] if concepts else [],
         )
         total = sum(d.width for d in store.manifest.dictionaries)
         lines: dict[str, list[Line]] = {d: [] for d in store.dictionaries}
         with report.track("write feature pages", total, "pages") as tick:
-            for dictionary, done in _stamped(store, folder, frame, recipe.atlas):
+            for dictionary, done in _stamped(store, folder, frame, recipe.atlas, memberships(concepts)):
                 lines[dictionary] += done
                 tick(len(done), False)
         windows = _windows(store, folder)
         report.say("writing tables and the search index")
-        _lists(recipe, store, lines, Renderer(frame), folder)
-        (folder / INDEX).write_bytes(_index(recipe, store, lines, windows, inputs))
+        pages = _lists(recipe, store, lines, concepts, Renderer(frame), folder)
+        (folder / INDEX).write_bytes(_index(recipe, store, lines, pages, windows, inputs))
         (folder / ".nojekyll").touch()  # GitHub Pages would leave out what begins with an underscore
     return True
 
 
-def _stamped(store: Store, folder: Path, frame: Frame, atlas: AtlasSection) -> Iterator[tuple[str, list[Line]]]:
+def _stamped(
+    store: Store, folder: Path, frame: Frame, atlas: AtlasSection, concepts: dict[str, tuple[Link, ...]]
+) -> Iterator[tuple[str, list[Line]]]:
     tasks = [
-        Task(store.folder, folder, frame, atlas, d.id, start, min(start + ROWS, d.width))
+        Task(store.folder, folder, frame, atlas, d.id, start, min(start + ROWS, d.width), concepts)
         for d in store.manifest.dictionaries
         for start in range(0, d.width, ROWS)
     ]
@@ -118,7 +127,7 @@ def _stamped(store: Store, folder: Path, frame: Frame, atlas: AtlasSection) -> I
 def stamp(task: Task) -> list[Line]:
     """Write the pages and data of some features; returns their lines."""
     store = _store(task.store, (task.store / "manifest.json").stat().st_mtime_ns)
-    context = _context(task.atlas, store)
+    context = _context(task.atlas, store, task.concepts)
     renderer = Renderer(task.frame)
     record = store.dictionaries[task.dictionary]
     alive = store.alive(task.dictionary)
@@ -154,9 +163,9 @@ def _store(folder: Path, _written: int) -> Store:
     return open_store(folder)
 
 
-def _context(atlas: AtlasSection, store: Store) -> Context:
+def _context(atlas: AtlasSection, store: Store, concepts: dict[str, tuple[Link, ...]]) -> Context:
     names, unnamed = store.names, Name("", "none")
-    return Context(atlas, store.manifest, lambda dictionary, index: names.get((dictionary, index), unnamed))
+    return Context(atlas, store.manifest, lambda dictionary, index: names.get((dictionary, index), unnamed), concepts)
 
 
 def _steps(index: int, width: int, alive: Sequence[int]) -> Steps:
@@ -166,9 +175,16 @@ def _steps(index: int, width: int, alive: Sequence[int]) -> Steps:
     return Steps(index - 1 if index else None, index + 1 if index + 1 < width else None, target)
 
 
-def _lists(recipe: Recipe, store: Store, lines: dict[str, list[Line]], renderer: Renderer, folder: Path) -> None:
-    """Dictionary pages, model page, home page, search index."""
-    context = _context(recipe.atlas, store)
+def _lists(
+    recipe: Recipe,
+    store: Store,
+    lines: dict[str, list[Line]],
+    concepts: Sequence[Concept],
+    renderer: Renderer,
+    folder: Path,
+) -> list[str]:
+    """Dictionary pages, model page, home page, concepts, search index; returns the pages of lists and concepts."""
+    context = _context(recipe.atlas, store, {})
     every = [x for group in lines.values() for x in group]
     order = {d: i for i, d in enumerate(lines)}
     ranked = [
@@ -182,10 +198,14 @@ def _lists(recipe: Recipe, store: Store, lines: dict[str, list[Line]], renderer:
         (folder / record.model / record.id / DATA).write_bytes(columns(own))
     featured = _featured(recipe, best)
     suggestions = recipe.site.suggestions or tuple(x.name for x in featured[:3] if x.method == "hand")
-    home = home_view(lines, featured, suggestions, context)
+    home = home_view(lines, featured, suggestions, context, [concept_line(x) for x in concepts])
     _write(folder / "index.html", renderer.home(home))
     _write(folder / recipe.model.id / "index.html", renderer.model(home, recipe.model.id))
-    build_index((_entry(x) for x in best), folder / "search")
+    pages = dict(concept_pages(concepts, lines, renderer, context))
+    for path, text in pages.items():
+        _write(folder / path / "index.html", text)
+    build_index(chain(entries(concepts), (_entry(x) for x in best)), folder / "search")
+    return [f"{path}/index.html" for path in pages]
 
 
 def _featured(recipe: Recipe, best: Sequence[Line]) -> list[Line]:
@@ -205,7 +225,9 @@ def _write(path: Path, text: str) -> None:
     path.write_text(text, "utf-8")
 
 
-def _index(recipe: Recipe, store: Store, lines: dict[str, list[Line]], windows: list[str], inputs: str) -> bytes:
+def _index(
+    recipe: Recipe, store: Store, lines: dict[str, list[Line]], pages: list[str], windows: list[str], inputs: str
+) -> bytes:
     """`atlas.json`: what the site holds, for `atlas check` and for anyone who reads it by program."""
     return orjson.dumps(
         {
@@ -225,6 +247,7 @@ def _index(recipe: Recipe, store: Store, lines: dict[str, list[Line]], windows: 
                 }
                 for d in store.manifest.dictionaries
             ],
+            "pages": pages,
             "windows": windows,
         },
         option=orjson.OPT_INDENT_2,
@@ -239,12 +262,13 @@ def _built(folder: Path) -> str:
         return ""
 
 
-def _inputs(recipe: Recipe, store: Store, extra: Path | None) -> str:
-    """Digest of all that decides the site: store, names, recipe, pages, templates and the code that places them."""
+def _inputs(recipe: Recipe, store: Store, extra: Path | None, concepts: Sequence[Concept]) -> str:
+    """Digest of all that decides the site: store, names, recipe, pages, concepts, templates, the code that places."""
     digest = hashlib.sha256()
     for stage in ("collect", "name"):
         digest.update(f"{stage} {store.manifest.stages.get(stage)}\n".encode())
     digest.update(recipe.digest("atlas", "site").encode())
+    digest.update(orjson.dumps(concepts))
     shown = store.manifest.model_dump(mode="json", include={"model", "corpus", "dictionaries"})
     digest.update(orjson.dumps(shown, option=orjson.OPT_SORT_KEYS))
     package = Path(__file__).parents[1]

@@ -2,7 +2,7 @@
 
 1. Every relative link, script, style and image of every page leads to a file of the folder.
 2. Every feature that `atlas.json` calls alive has its page and its data; every dictionary its table; the windows that
-   features show are there.
+   features show, the concepts and the page of lists are there.
 3. No page loads anything from another host (links that a reader may follow are fine).
 4. Feature pages are within budget: 32 KB of HTML, 9 KB compressed.
 5. The search index is whole: each file has the content that its name promises.
@@ -67,7 +67,7 @@ def check_site(site: Path, budget_mb: int = 0) -> Report:
         raise AtlasError(site / INDEX, "is not what a site of ours holds", "build the site again") from None
     needed = [f"{path}/{name}" for path in sorted(features) for name in ("index.html", "feature.json")]
     needed += [f"{index['model']}/{d['id']}/{name}" for d in index["dictionaries"] for name in TABLES]
-    needed += index.get("windows", ())
+    needed += [*index.get("pages", ()), *index.get("windows", ())]
     report.problems += [f"{name}: missing" for name in needed if name not in files]
     for name in sorted(files):
         if name.endswith(".html"):

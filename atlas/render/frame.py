@@ -34,7 +34,7 @@ from atlas import paths
 from atlas.errors import AtlasError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
 DEPTHS = 4
 """Home, model, dictionary, feature."""
@@ -81,7 +81,15 @@ class Frame:
         return page.replace("\0", "\ufffd")  # HTML has no NUL, not even escaped
 
 
-def build_frame(site_dir: Path, *, title: str, description: str, extra_pages: Path | None, work: Path) -> Frame:
+def build_frame(
+    site_dir: Path,
+    *,
+    title: str,
+    description: str,
+    extra_pages: Path | None,
+    work: Path,
+    links: Sequence[tuple[str, str]] = (),
+) -> Frame:
     """Build the docs into `site_dir` and return the frame for everything else.
 
     Args:
@@ -90,6 +98,7 @@ def build_frame(site_dir: Path, *, title: str, description: str, extra_pages: Pa
         description: One sentence for search engines, on docs pages without their own.
         extra_pages: The author's own Markdown pages and pictures, or None.
         work: Folder for intermediate files; emptied first.
+        links: Texts and addresses, from the site's root, that stand first in the header of every page.
 
     Raises:
         AtlasError: MkDocs warned or failed, or a sentinel is missing or repeated.
@@ -99,7 +108,7 @@ def build_frame(site_dir: Path, *, title: str, description: str, extra_pages: Pa
     extra = _stage(docs, extra_pages)
     kept = work / "assets"  # not in `built`, which MkDocs empties
     assets = _copy_assets(kept)
-    _run_mkdocs(docs, built, title=title, description=description, extra=extra, assets=assets)
+    _run_mkdocs(docs, built, title=title, description=description, extra=extra, assets=assets, links=links)
     parts = []
     for depth in range(DEPTHS):
         page = built / _sentinel_path(depth) / "index.html"
@@ -225,7 +234,14 @@ class _Warnings(logging.Handler):
 
 
 def _run_mkdocs(
-    docs: Path, built: Path, *, title: str, description: str, extra: list[str], assets: Mapping[str, str]
+    docs: Path,
+    built: Path,
+    *,
+    title: str,
+    description: str,
+    extra: list[str],
+    assets: Mapping[str, str],
+    links: Sequence[tuple[str, str]],
 ) -> None:
     """Run MkDocs in this process; raises `AtlasError` with its warnings if there is one."""
     os.environ.setdefault("NO_MKDOCS_2_WARNING", "1")  # Material prints a banner on import otherwise
@@ -249,6 +265,7 @@ def _run_mkdocs(
         )
         config.nav = [*(config.nav or []), *extra]
         config.extra["assets"] = dict(assets)
+        config.extra["links"] = [*({"text": text, "href": href} for text, href in links), *config.extra["links"]]
         build(config)
     except MkDocsException as error:
         said = "; ".join(warnings.lines) or str(error)

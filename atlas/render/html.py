@@ -16,10 +16,20 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from atlas import paths
+from atlas.render.shapes import ConceptView
 
 if TYPE_CHECKING:
     from atlas.render.frame import Frame
-    from atlas.render.shapes import BarsView, DictionaryView, FeatureView, HomeView, Link, SnippetView
+    from atlas.render.shapes import (
+        BarsView,
+        ConceptsView,
+        DictionaryView,
+        FeatureView,
+        HomeView,
+        Link,
+        ListView,
+        SnippetView,
+    )
 
 _LINE_END = "<i>↵</i> "
 _OPEN = {(level, False): f"<b class=a{level}>" for level in range(1, 10)}
@@ -50,7 +60,8 @@ class Renderer:
         self.env.filters.update(snippet=snippet, bars=bars, prose=prose)
         self.env.globals.update(nearby=nearby)
         self._templates = {
-            name: self.env.get_template(f"{name}.html.jinja") for name in ("feature", "dead", "dictionary", "home")
+            name: self.env.get_template(f"{name}.html.jinja")
+            for name in ("feature", "dead", "dictionary", "home", "concept", "concepts", "list")
         }
 
     def feature(self, view: FeatureView) -> str:
@@ -79,6 +90,12 @@ class Renderer:
         """The page of one model, at `path` from the site's root."""
         title = f"{view.title} · {path.strip('/')}"
         return self._page("home", path, view, title=title, lead=view.lead)
+
+    def page(self, name: str, path: str, view: ConceptView | ConceptsView | ListView, script: str = "") -> str:
+        """A page from the template `name`, at `path` from the site's root, with a module of its own if it has one."""
+        lead = view.summary if isinstance(view, ConceptView) else view.lead
+        head = self._module(path, script) if script else ""
+        return self._page(name, path, view, title=f"{view.title} · {self.frame.title}", lead=lead, head=head)
 
     def _page(self, template: str, path: str, view: object, *, title: str, lead: str, head: str = "") -> str:
         ways = {"to": partial(page_link, path), "to_file": partial(relative, path)}

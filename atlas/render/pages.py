@@ -14,7 +14,17 @@ import orjson
 from atlas.records import DictionaryRecord, FeatureRecord, NameMethod
 from atlas.render import card, cite, numbers
 from atlas.render.data import COLUMNS
-from atlas.render.shapes import BarsView, DictionaryLine, DictionaryView, Fact, HomeView, Link, Row, SnippetView
+from atlas.render.shapes import (
+    BarsView,
+    ConceptLine,
+    DictionaryLine,
+    DictionaryView,
+    Fact,
+    HomeView,
+    Link,
+    Row,
+    SnippetView,
+)
 from atlas.render.snippets import ROW, snippet_view
 from atlas.render.view import DENSE, Context, hook_label, peaks, title_of
 from atlas.text import label, visible
@@ -127,7 +137,11 @@ def dictionary_views(record: DictionaryRecord, lines: Sequence[Line], context: C
 
 
 def home_view(
-    lines: Mapping[str, Sequence[Line]], featured: Sequence[Line], suggestions: Sequence[str], context: Context
+    lines: Mapping[str, Sequence[Line]],
+    featured: Sequence[Line],
+    suggestions: Sequence[str],
+    context: Context,
+    concepts: Sequence[ConceptLine] = (),
 ) -> HomeView:
     """The home page, from the lines of every dictionary."""
     manifest, atlas = context.manifest, context.atlas
@@ -157,6 +171,7 @@ def home_view(
         ),
         bibtex=cite.bibtex(atlas, f"atlas-{atlas.id}", atlas.title, ""),
         citation=cite.plain(atlas, atlas.title, ""),
+        concepts=tuple(concepts),
     )
 
 

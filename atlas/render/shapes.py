@@ -155,6 +155,7 @@ class FeatureView:
     citation: str
     card: tuple[Fact, ...]
     code: str
+    concepts: tuple[Link, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,6 +206,58 @@ class DictionaryLine:
 
 
 @dataclass(frozen=True, slots=True)
+class ConceptLine:
+    """A concept in a list of concepts; `size` as "12 features"."""
+
+    href: str
+    title: str
+    summary: str
+    size: str
+
+
+@dataclass(frozen=True, slots=True)
+class ConceptEntry:
+    """A feature on a concept's page; `facts` is one line of where it is and its numbers, `note` the author's."""
+
+    row: Row
+    facts: str
+    note: str
+
+
+@dataclass(frozen=True, slots=True)
+class ConceptView:
+    """A concept's page. `essay` alone is HTML, the author's own; `hash` opens the features as a list."""
+
+    path: str
+    title: str
+    summary: str
+    essay: str
+    entries: tuple[ConceptEntry, ...]
+    size: str
+    hash: str
+    bibtex: str
+    citation: str
+
+
+@dataclass(frozen=True, slots=True)
+class ConceptsView:
+    """The page of all concepts."""
+
+    title: str
+    lead: str
+    concepts: tuple[ConceptLine, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ListView:
+    """The page that shows a list of features out of its own address; `model` is what an id without one means."""
+
+    title: str
+    lead: str
+    model: str
+
+
+@dataclass(frozen=True, slots=True)
 class HomeView:
     """The home page; also a model's page, with that model's dictionaries only."""
 
@@ -216,3 +269,4 @@ class HomeView:
     sources: tuple[Fact, ...]
     bibtex: str
     citation: str
+    concepts: tuple[ConceptLine, ...] = ()

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 
 from atlas.config import AtlasSection
 from atlas.records import DictionaryRecord, FeatureRecord, LogitEffects, Name, Neighbour, SnippetGroup, TokenEffect
@@ -64,6 +64,7 @@ class Context:
     atlas: AtlasSection
     manifest: Manifest
     name_of: NameOf
+    concepts: Mapping[str, tuple[Link, ...]] = field(default_factory=dict)  # by `dictionary/index`
 
     @property
     def labels(self) -> dict[str, str]:
@@ -151,6 +152,7 @@ def feature_view(feature: FeatureRecord, context: Context, steps: Steps, amount:
         citation=cite.plain(context.atlas, cited, feature.path),
         card=card.card(manifest, dictionary),
         code=card.recompute(manifest, dictionary, feature),
+        concepts=context.concepts.get(f"{feature.dictionary}/{feature.index}", ()),
     )
 
 

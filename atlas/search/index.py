@@ -40,6 +40,7 @@ from atlas.search import form, terms
 from atlas.search.tokenise import tokenise
 
 NAME_LENGTH, LINE_LENGTH = 200, 96
+_CONCEPT = re.compile(r"c/[a-z0-9][a-z0-9._-]*")
 _PATH = re.compile(r"[a-z0-9][a-z0-9._-]*/([a-z0-9][a-z0-9._-]*/(0|[1-9][0-9]*))")
 _FOLDERS = ("t", "n", "p", "d")
 
@@ -48,11 +49,11 @@ Keys = npt.NDArray[np.uint64]
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One feature, as search knows it.
+    """One feature, or one concept, as search knows it.
 
     Attributes:
-        path: Its frozen address, `model/dictionary/index`.
-        id: What people type to find it: `dictionary/index`.
+        path: Its frozen address: `model/dictionary/index`, or `c/concept` (no model is called `c`).
+        id: What people type to find it: `dictionary/index`; "" for a concept, which is found by its name.
         name: Its display name.
         line: One short line shown below the name.
         fields: The text to search: `name`, `tokens` (that make it fire) and `promotes` (that it makes likelier).
@@ -161,11 +162,12 @@ def _collect(entries: Iterable[Entry], out: Path, written: set[Path]) -> tuple[d
 
 def _masks(entry: Entry) -> dict[str, int]:
     match = _PATH.fullmatch(entry.path)
-    if not match or match[1] != entry.id:
+    concept = _CONCEPT.fullmatch(entry.path) and not entry.id
+    if not concept and (not match or match[1] != entry.id):
         raise AtlasError(entry.path, f"has id {entry.id!r}", "an id is the last two parts of model/dictionary/index")
     if unknown := sorted(set(entry.fields) - set(form.FIELDS)):
         raise AtlasError(entry.path, f"has unknown search fields {unknown}", f"use {sorted(form.FIELDS)}")
-    masks = {match[1]: form.ID, match[2]: form.ID}
+    masks = {match[1]: form.ID, match[2]: form.ID} if match else {}
     for field, text in entry.fields.items():
         for term in tokenise(text):
             masks[term] = masks.get(term, 0) | form.FIELDS[field]

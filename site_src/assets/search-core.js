@@ -223,7 +223,8 @@ export class Index {
       const number = Math.floor(doc / chunk);
       const rows = await this.get(`d/${number}.${docset}.json`, (data) => JSON.parse(new TextDecoder().decode(data)));
       const [path, name, line] = rows[doc % chunk];
-      return { doc, path, name, line, id: path.split("/").slice(1).join("/") };
+      // No model is called "c": what lies there are concepts.
+      return { doc, path, name, line, id: path.startsWith("c/") ? "concept" : path.split("/").slice(1).join("/") };
     }));
   }
 }

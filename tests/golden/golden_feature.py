@@ -13,6 +13,7 @@ from atlas.records import (
     SourceRecord,
     TokenEffect,
 )
+from atlas.render.shapes import Link
 from atlas.render.view import Context
 from atlas.store.manifest import CorpusEntry, Manifest, ModelEntry
 
@@ -143,4 +144,5 @@ CONTEXT = Context(
     ),
     MANIFEST,
     lambda dictionary, _index: Name("Numbers", "lexical") if dictionary == "9-res-4k" else Name("", "none"),
+    {"9-res-4k/650": (Link("c/numbers/", "Numbers & <b>signs</b>"), Link("c/scripture/", "Scripture"))},
 )

@@ -44,7 +44,7 @@ def again(tiny, tmp_path_factory):
     folder = tmp_path_factory.mktemp("again")
     for name in ("model", "wide", "narrow", "texts"):
         shutil.copytree(tiny.folder / name, folder / name)
-    for name in ("recipe.toml", "names.toml"):
+    for name in ("recipe.toml", "names.toml", "concepts.toml", "bridges.md"):
         shutil.copy(tiny.folder / name, folder / name)
     recipe = folder / "recipe.toml"
     recipe.write_text(recipe.read_text("utf-8").replace("[collect]", "[collect]\ncheckpoint = 0.001"), "utf-8")

@@ -55,7 +55,8 @@ def built(inputs: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     own = f'[[dictionary]]\nid = "1-trans"\nsource = "{at}"\n\n[[dictionary]]\nid = "0-heads"\nsource = "heads"\n\n'
     own += '[[dictionary]]\nid = "2-neurons"\nsource = "neurons"\nlayer = 2\nfloor = 0.01\n\n'
     recipe = folder / "formats.toml"
-    recipe.write_text((text[:first] + own + text[last:]).replace('files = ["names.toml"]', "files = []"), "utf-8")
+    rest = text[last:].replace('files = ["names.toml"]', "files = []").replace('concepts = "concepts.toml"', "")
+    recipe.write_text(text[:first] + own + rest, "utf-8")
     out = tmp_path_factory.mktemp("formats")
     where = places("tiny", out)
     assert collect(load(recipe), where, Silent())

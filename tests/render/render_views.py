@@ -73,6 +73,7 @@ def feature(text: str | None = None, kind: str = "alive") -> s.FeatureView:
         citation=t("Feature 29 of 9-res-4k."),
         card=tuple(s.Fact(t(f"Digest {i}"), t("sha256 3f9ab2c1d4e5f607"), "") for i in range(8)),
         code=t("import atlas\nprint(atlas.__version__)\n"),
+        concepts=(s.Link("c/law/", t("Law")), s.Link("c/news/", t("News"))),
     )
 
 
@@ -135,4 +136,34 @@ def home(text: str | None = None) -> s.HomeView:
         (s.Fact(t("Tweets"), t("4,200"), t("origin")),),
         t("@misc{a}"),
         t("The atlas."),
+        (concept_line(text),),
     )
+
+
+def concept_line(text: str | None = None) -> s.ConceptLine:
+    """A concept in a list."""
+    return s.ConceptLine("c/law/", text or "Law", text or "Courts and what they say.", text or "2 features")
+
+
+def concept(text: str | None = None) -> s.ConceptView:
+    """A concept's page; its essay is HTML, so it stays what it is."""
+
+    def t(default: str) -> str:
+        return default if text is None else text
+
+    entry = s.ConceptEntry(row(text), t("layer 9 of 18, residual"), t("The first of two."))
+    essay = "<h2>How it was read</h2>\n<p>By <em>hand</em>.</p>"
+    size, hash_ = t("2 features"), t("title=Law&gemma-3-270m/9-res-4k/29")
+    return s.ConceptView(
+        "c/law", t("Law"), t("Courts."), essay, (entry, entry), size, hash_, t("@misc{a}"), t("Law: 2 features.")
+    )
+
+
+def concepts(text: str | None = None) -> s.ConceptsView:
+    """The page of all concepts."""
+    return s.ConceptsView(text or "Concepts", text or "Features by idea.", (concept_line(text), concept_line(text)))
+
+
+def lists(text: str | None = None) -> s.ListView:
+    """The page of lists."""
+    return s.ListView(text or "A list of features", text or "In an order of your own.", text or "gemma-3-270m")

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 HOSTILE = "</p></pre><script>alert(1)</script><img src=x onerror=alert(1)>\"'` onmouseover=x {{ 7*7 }}{% raw %}\0&lt;\n"
 CSS = paths.data("site_src", "assets", "atlas.css").read_text(encoding="utf-8")
+PAGES = {"feature", "dead", "dictionary", "home", "model", "concept", "concepts", "list"}
 VOID = {"meta", "link", "input", "br", "img", "hr"}
 
 
@@ -64,6 +65,9 @@ def pages(renderer: Renderer, text: str | None) -> dict[str, str]:
         "dictionary": renderer.dictionary(views.dictionary(text)),
         "home": renderer.home(views.home(text)),
         "model": renderer.model(views.home(text), "gemma-3-270m/"),
+        "concept": renderer.page("concept", "c/law", views.concept(text)),
+        "concepts": renderer.page("concepts", "c", views.concepts(text)),
+        "list": renderer.page("list", "list", views.lists(text), "list.js"),
     }
 
 
@@ -82,7 +86,7 @@ def test_hostile_text_in_every_field_stays_text(renderer: Renderer) -> None:
         assert "&amp;lt;" in page, name  # escaped once, never read back
 
 
-@pytest.mark.parametrize("name", ["feature", "dead", "dictionary", "home", "model"])
+@pytest.mark.parametrize("name", sorted(PAGES))
 def test_pages_nest_and_have_one_heading_and_unique_ids(renderer: Renderer, name: str) -> None:
     read = Reader(pages(renderer, None)[name])
     assert not read.open
@@ -169,6 +173,11 @@ def test_links_lead_back_to_the_root_from_each_depth(renderer: Renderer) -> None
     assert 'href="9-res-4k/"' in made["model"]
     assert 'href="?q=layer%3A12%20rhyme%20%26%20more"' in made["home"]
     assert 'src="../../../assets/atlas/table.js?v=' in made["dictionary"]
+    assert 'href="../../../c/law/"' in made["feature"]
+    assert 'href="../../../list/#gemma-3-270m/9-res-4k/29"' in made["feature"]
+    assert 'href="../../list/#title=Law&amp;gemma-3-270m/9-res-4k/29"' in made["concept"]
+    assert 'href="../../gemma-3-270m/9-res-4k/29/"' in made["concept"]
+    assert 'src="../assets/atlas/list.js?v=' in made["list"]
 
 
 @pytest.mark.parametrize(
