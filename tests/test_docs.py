@@ -10,7 +10,7 @@ import typer
 
 import atlas
 from atlas.cli import app
-from atlas.config import load
+from atlas.config import load, read_concepts
 from atlas.corpus.demo import DEMO
 from atlas.names import read_names
 from atlas.pipeline.reference import recipe_reference
@@ -113,11 +113,16 @@ def test_versions_agree():
 def test_recipes_and_names_of_the_guide_are_valid(tmp_path):
     recipe, *more = blocks(docs("your-own-atlas.md"), "toml")
     (names,) = (block for block in more if "[[name]]" in block)
-    more.remove(names)
+    (concepts,) = (block for block in more if "[[concept]]" in block)
+    more = [block for block in more if block not in (names, concepts)]
     (tmp_path / "recipe.toml").write_text("\n".join([recipe, *more]), "utf-8")
     (tmp_path / "names.toml").write_text(names, "utf-8")
     loaded = load(tmp_path / "recipe.toml")
-    assert read_names(tmp_path / "names.toml", {d.id: 10**6 for d in loaded.dictionary})
+    widths = {d.id: 10**6 for d in loaded.dictionary}
+    assert read_names(tmp_path / "names.toml", widths)
+    (tmp_path / "concepts.toml").write_text(concepts, "utf-8")
+    (tmp_path / "dates.md").write_text("An essay.", "utf-8")
+    assert len(read_concepts(tmp_path / "concepts.toml", widths)) == 2
 
 
 @pytest.mark.parametrize("page", sorted(p.name for p in DOCS.glob("*.md")))

@@ -99,9 +99,23 @@ def test_an_index_out_of_range(tiny, copy):
     shutil.copytree(tiny.out, copy / "out")
     (copy / "names.toml").write_text('author = "x"\n[[name]]\nfeature = "0-res-24/24"\nname = "y"\n', "utf-8")
     refused(run("name", "--out", "out", cwd=copy), "names.toml", "0-res-24/24", "out of range")
-    edit(copy, "[names]", '[site]\nfeatured = ["0-res-24/99"]\n[names]')
+    edit(copy, "[site]", '[site]\nfeatured = ["0-res-24/99"]')
     refused(run("site", "--out", "out", cwd=copy), "0-res-24/99", "no such feature")
     refused(run("show", "0-res-24/24", "--store", tiny.store, cwd=copy), "0-res-24/24", "0 to 23")
+
+
+def test_a_concept_that_cannot_be(tiny, copy):
+    shutil.copytree(tiny.out, copy / "out")
+    concepts = copy / "concepts.toml"
+    text = concepts.read_text("utf-8")
+    concepts.write_text(text.replace("0-res-24/3", "0-res-24/24"), "utf-8")
+    before = (copy / "out/tiny/site/atlas.json").read_bytes()
+    refused(run("site", "--out", "out", cwd=copy), "concepts.toml", "bridges", "0-res-24/24", "out of range")
+    assert (copy / "out/tiny/site/atlas.json").read_bytes() == before
+    (copy / "bridges.md").unlink()
+    refused(run("site", "--out", "out", cwd=copy), "bridges.md", "no such file")
+    concepts.unlink()
+    refused(run("site", "--out", "out", cwd=copy), "concepts.toml", "no such file of concepts")
 
 
 def test_an_output_folder_that_cannot_be_written(copy):

@@ -103,6 +103,9 @@ def test_an_edit_redoes_only_what_depends_on_it(again, tmp_path):
     recipe.write_text(text.replace("A tiny", "A small"), "utf-8")
     result = run("site", "--out", "out", cwd=folder)
     assert "A small" in (folder / "out/tiny/site/index.html").read_text("utf-8")
+    (folder / "bridges.md").write_text("Another essay.", "utf-8")
+    run("site", "--out", "out", cwd=folder)
+    assert "Another essay." in (folder / "out/tiny/site/c/bridges/index.html").read_text("utf-8")
 
 
 def test_a_damaged_store_is_collected_again(again, tmp_path):
@@ -137,6 +140,8 @@ def test_the_site_is_whole(tiny):
     Reader(tiny.site / "search").verify()
     assert report.problems == []
     assert report.pages > 624
+    index = orjson.loads((tiny.site / "atlas.json").read_bytes())
+    assert {"list/index.html", "c/index.html", "c/bridges/index.html"} <= set(index["pages"])
 
 
 def test_every_feature_has_its_page_and_the_same_record_as_data(tiny):

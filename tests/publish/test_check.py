@@ -70,6 +70,12 @@ def test_what_a_feature_or_dictionary_lacks_is_named(site: Path, name: str) -> N
     assert f"{name}: missing" in problems(site)
 
 
+def test_a_page_that_the_site_says_it_has_is_missed(site: Path) -> None:
+    index = json.loads((site / "atlas.json").read_bytes())
+    (site / "atlas.json").write_text(json.dumps(index | {"pages": ["search/index.html", "c/law/index.html"]}))
+    assert problems(site) == ["c/law/index.html: missing"]
+
+
 def test_a_dead_feature_needs_no_page(site: Path) -> None:
     (site / "m/9-res/2/index.html").unlink()
     assert problems(site) == []

@@ -172,11 +172,22 @@ def test_ids_are_terms(tmp_path: Path) -> None:
         Entry("../s/1", "s/1", "", "", {}),
         Entry("m/s/01", "s/01", "", "", {}),
         Entry("m/s/1", "s/1", "", "", {"title": "x"}),
+        Entry("c/x", "x", "", "", {}),
+        Entry("d/x", "", "", "", {}),
+        Entry("c/../x", "", "", "", {}),
     ],
 )
 def test_wrong_entries_are_refused(wrong: Entry, tmp_path: Path) -> None:
     with pytest.raises(AtlasError):
         build_index([wrong], tmp_path)
+
+
+def test_a_concept_is_found_by_its_name_alone(tmp_path: Path) -> None:
+    concept = Entry("c/suspension-bridges", "", "Suspension bridges", "What hangs.", {"name": "Suspension bridges"})
+    build_index([concept, entry(650, "bridges")], tmp_path)
+    reader = Reader(tmp_path)
+    assert reader.lookup("bridges") == {0: form.FIELDS["name"], 1: form.FIELDS["name"]}
+    assert reader.document(0) == ("c/suspension-bridges", "Suspension bridges", "What hangs.")
 
 
 def test_an_empty_index_finds_nothing(tmp_path: Path) -> None:
