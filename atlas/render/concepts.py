@@ -50,8 +50,7 @@ def concept_pages(
     yield LISTS, renderer.page("list", LISTS, _lists(context), script="list.js")
     if not concepts:
         return
-    atlas = context.atlas.title
-    lead = f"Features of {atlas} by what they have to do with, chosen, ordered and written about by its authors."
+    lead = "Features under one idea each, chosen, ordered and written about by the authors of this atlas."
     view = ConceptsView("Concepts", lead, tuple(concept_line(x) for x in concepts))
     yield FOLDER, renderer.page("concepts", FOLDER, view)
     for concept in concepts:
