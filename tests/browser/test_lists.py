@@ -154,10 +154,12 @@ def test_from_home_to_a_concept_to_a_feature_and_back(watched):
     assert "The one that is named so, & no other." in entries.first.inner_text()
     assert fits(page)
     page.get_by_role("link", name="open as a list").click()
+    page.wait_for_url(re.compile("/list/#"))
     expect(page.locator("#list-items .what")).to_have_count(0)
     assert page.locator("h1").inner_text() == "Bridges"
     assert len(names(page)) == 3
     page.get_by_role("link", name=HOSTILE).click()
+    page.wait_for_url(re.compile("/1-res-600/12/$"))
     page.get_by_role("link", name="A title with <script>alert(4)</script>").click()
     page.wait_for_url(re.compile(r"/c/hostile\.one/$"))
     assert page.get_by_role("heading", name="A heading").evaluate("node => node.tagName") == "H2"

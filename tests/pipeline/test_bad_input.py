@@ -112,6 +112,7 @@ def test_a_concept_that_cannot_be(tiny, copy):
     before = (copy / "out/tiny/site/atlas.json").read_bytes()
     refused(run("site", "--out", "out", cwd=copy), "concepts.toml", "bridges", "0-res-24/24", "out of range")
     assert (copy / "out/tiny/site/atlas.json").read_bytes() == before
+    concepts.write_text(text, "utf-8")
     (copy / "bridges.md").unlink()
     refused(run("site", "--out", "out", cwd=copy), "bridges.md", "no such file")
     concepts.unlink()
