@@ -37,9 +37,9 @@ clean:
 $(VENV)/.demo: pyproject.toml constraints.txt
 	@echo "Setting up $(VENV) (a few minutes: PyTorch and the model are large)"
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(PIP) -e '.[collect,demo]'
+	$(PIP) -e '.[collect,demo,map]'
 	touch $@
 
 $(VENV)/.dev: $(VENV)/.demo
-	$(PIP) -e '.[collect,demo,dev,filters,ray]'
+	$(PIP) -e '.[collect,demo,dev,filters,map,ray]'
 	touch $@

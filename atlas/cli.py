@@ -109,6 +109,12 @@ def name(recipe: RecipeArgument = RECIPE, out: Out = None, force: Force = False)
     _name(*_load(recipe, out), force=force)
 
 
+@app.command(name="map")
+def map_(recipe: RecipeArgument = RECIPE, out: Out = None, force: Force = False) -> None:
+    """Lay all features out on a map, by their decoder directions. Needs no torch."""
+    _map(*_load(recipe, out), force=force)
+
+
 @app.command()
 def site(recipe: RecipeArgument = RECIPE, out: Out = None, force: Force = False) -> None:
     """Write the site: store in, folder of static files out. Needs no torch."""
@@ -119,9 +125,9 @@ def site(recipe: RecipeArgument = RECIPE, out: Out = None, force: Force = False)
 
 @app.command()
 def build(recipe: RecipeArgument = RECIPE, out: Out = None, force: Force = False) -> None:
-    """Collect, name and site: all of them, each only if something it depends on has changed."""
+    """Collect, name, map and site: all of them, each only if something it depends on has changed."""
     loaded = _load(recipe, out)
-    for stage in (_collect, _name, _site):
+    for stage in (_collect, _name, _map, _site):
         stage(*loaded, force=force)
     _tell(*loaded)
 
@@ -256,6 +262,12 @@ def _extra() -> Iterator[None]:
 
 def _name(recipe: Recipe, places: Places, terminal: Terminal, *, force: bool) -> None:
     from atlas.pipeline.name import name as run
+
+    run(recipe, places, terminal, force=force)
+
+
+def _map(recipe: Recipe, places: Places, terminal: Terminal, *, force: bool) -> None:
+    from atlas.pipeline.map import draw_map as run
 
     run(recipe, places, terminal, force=force)
 

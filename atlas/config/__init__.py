@@ -23,6 +23,7 @@ from atlas.config.sections import (
     CollectSection,
     CorpusSection,
     DictionarySection,
+    MapSection,
     ModelSection,
     NamesSection,
     PartSection,
@@ -43,6 +44,7 @@ __all__ = [
     "ConceptFeature",
     "CorpusSection",
     "DictionarySection",
+    "MapSection",
     "ModelSection",
     "NamesSection",
     "PartSection",
@@ -88,6 +90,7 @@ class Recipe(Section):
     dictionary: tuple[DictionarySection, ...] = Field(min_length=1)
     collect: CollectSection = CollectSection()
     names: NamesSection = NamesSection()
+    map: MapSection = MapSection()
     site: SiteSection = SiteSection()
     folder: Path = Field(Path(), exclude=True, description="Set by `load`: what relative paths are relative to.")
 

