@@ -274,6 +274,7 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Tiny:
     from atlas.config import load
     from atlas.paths import places
     from atlas.pipeline.collect import collect
+    from atlas.pipeline.map import draw_map
     from atlas.pipeline.name import name
     from atlas.pipeline.report import Silent
     from atlas.pipeline.site import site
@@ -286,5 +287,6 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Tiny:
     where = places(recipe.atlas.id, out)
     assert collect(recipe, where, Silent())
     assert name(recipe, where, Silent())
+    assert draw_map(recipe, where, Silent())
     assert site(recipe, where, Silent())
     return Tiny(folder, path, out)

@@ -4,7 +4,7 @@
 2. Every feature's page and data are stamped, a row group of the store at a time, on all cores; each
    leaves a line behind: what tables, lists and search need to know of it.
 3. The windows that features show are written once for all of them.
-4. The lines are put in static rank; dictionary pages, the home page and the search index follow.
+4. The lines are put in static rank; maps, dictionary pages, the home page and the search index follow.
 5. `atlas.json` says what the site holds; then the folder takes the old one's place.
 """
 
@@ -27,6 +27,7 @@ from atlas.config import AtlasSection, Concept, Recipe
 from atlas.errors import AtlasError
 from atlas.paths import Places
 from atlas.pipeline.concepts import concepts_of, entries
+from atlas.pipeline.map_pages import is_mapped, write_maps
 from atlas.pipeline.report import Reporter
 from atlas.publish.check import INDEX, within_budget
 from atlas.records import Name
@@ -34,6 +35,7 @@ from atlas.render.concepts import FOLDER, concept_line, concept_pages, membershi
 from atlas.render.data import feature_json, window_files
 from atlas.render.frame import Frame, build_frame
 from atlas.render.html import Renderer
+from atlas.render.map import HOME, map_path
 from atlas.render.pages import DATA, Line, columns, dictionary_views, home_view, line
 from atlas.render.shapes import Link
 from atlas.render.view import AMOUNTS, Context, Steps, feature_view
@@ -60,6 +62,7 @@ class Task:
     start: int
     stop: int
     concepts: dict[str, tuple[Link, ...]]
+    map: str
 
 
 def site(recipe: Recipe, places: Places, report: Reporter, *, force: bool = False) -> bool:
@@ -82,6 +85,7 @@ def site(recipe: Recipe, places: Places, report: Reporter, *, force: bool = Fals
         dictionary, _, index = entry.rpartition("/")
         if int(index) >= store.dictionaries[dictionary].width:
             raise AtlasError(f"site.featured {entry}", f"no such feature in {dictionary}")
+    mapped = is_mapped(recipe, store)
     with atomic_folder(places.site) as folder:
         report.say("building the frame")
         frame = build_frame(
@@ -90,12 +94,12 @@ def site(recipe: Recipe, places: Places, report: Reporter, *, force: bool = Fals
             description=recipe.atlas.description,
             extra_pages=extra,
             work=places.base / "frame",
-            links=[("Concepts", f"{FOLDER}/")] if concepts else [],
+            links=[*([("Concepts", f"{FOLDER}/")] if concepts else []), *([("Map", f"{HOME}/")] if mapped else [])],
         )
         total = sum(d.width for d in store.manifest.dictionaries)
         lines: dict[str, list[Line]] = {d: [] for d in store.dictionaries}
         with report.track("write feature pages", total, "pages") as tick:
-            for dictionary, done in _stamped(store, folder, frame, recipe.atlas, memberships(concepts)):
+            for dictionary, done in _stamped(store, folder, frame, recipe.atlas, memberships(concepts), mapped):
                 lines[dictionary] += done
                 tick(len(done), False)
         windows = _windows(store, folder)
@@ -107,10 +111,11 @@ def site(recipe: Recipe, places: Places, report: Reporter, *, force: bool = Fals
 
 
 def _stamped(
-    store: Store, folder: Path, frame: Frame, atlas: AtlasSection, concepts: dict[str, tuple[Link, ...]]
+    store: Store, folder: Path, frame: Frame, atlas: AtlasSection, concepts: dict[str, tuple[Link, ...]], mapped: bool
 ) -> Iterator[tuple[str, list[Line]]]:
+    map_ = HOME if mapped else ""
     tasks = [
-        Task(store.folder, folder, frame, atlas, d.id, start, min(start + ROWS, d.width), concepts)
+        Task(store.folder, folder, frame, atlas, d.id, start, min(start + ROWS, d.width), concepts, map_)
         for d in store.manifest.dictionaries
         for start in range(0, d.width, ROWS)
     ]
@@ -133,7 +138,7 @@ def stamp(task: Task) -> list[Line]:
     alive = store.alive(task.dictionary)
     lines = []
     for feature in store.features(task.dictionary, task.start, task.stop):
-        steps = _steps(feature.index, record.width, alive)
+        steps = _steps(feature.index, record.width, alive, task.map)
         for amount in AMOUNTS:
             view = feature_view(feature, context, steps, amount)
             page = renderer.feature(view).encode()
@@ -168,11 +173,11 @@ def _context(atlas: AtlasSection, store: Store, concepts: dict[str, tuple[Link, 
     return Context(atlas, store.manifest, lambda dictionary, index: names.get((dictionary, index), unnamed), concepts)
 
 
-def _steps(index: int, width: int, alive: Sequence[int]) -> Steps:
+def _steps(index: int, width: int, alive: Sequence[int], map_: str) -> Steps:
     """Links to the neighbours by number, and to an alive feature chosen by a hash: a random walk without a script."""
     pick = int.from_bytes(hashlib.blake2b(str(index).encode(), digest_size=8).digest(), "big")
     target = alive[pick % len(alive)] if alive else index
-    return Steps(index - 1 if index else None, index + 1 if index + 1 < width else None, target)
+    return Steps(index - 1 if index else None, index + 1 if index + 1 < width else None, target, map_)
 
 
 def _lists(
@@ -183,7 +188,7 @@ def _lists(
     renderer: Renderer,
     folder: Path,
 ) -> list[str]:
-    """Dictionary pages, model page, home page, concepts, search index; returns the pages of lists and concepts."""
+    """Maps, dictionary pages, model page, home page, concepts, search index; returns the pages of lists and concepts."""
     context = _context(recipe.atlas, store, {})
     every = [x for group in lines.values() for x in group]
     order = {d: i for i, d in enumerate(lines)}
@@ -191,9 +196,12 @@ def _lists(
         Ranked(order[x.dictionary], x.index, x.count > 0, x.method, x.count, x.density, x.kurtosis) for x in every
     ]
     best = [every[place] for place in static_rank(ranked)]
+    mapped = is_mapped(recipe, store)
+    if mapped:
+        write_maps(store, best, sum(1 for _ in entries(concepts)), renderer, folder)
     for record in store.manifest.dictionaries:
         own = [x for x in best if x.dictionary == record.id]
-        for view in dictionary_views(record, own, context):
+        for view in dictionary_views(record, own, context, map_path(record.id) if mapped else ""):
             _write(folder / view.path / "index.html", renderer.dictionary(view))
         (folder / record.model / record.id / DATA).write_bytes(columns(own))
     featured = _featured(recipe, best)
@@ -265,14 +273,14 @@ def _built(folder: Path) -> str:
 def _inputs(recipe: Recipe, store: Store, extra: Path | None, concepts: Sequence[Concept]) -> str:
     """Digest of all that decides the site: store, names, recipe, pages, concepts, templates, the code that places."""
     digest = hashlib.sha256()
-    for stage in ("collect", "name"):
+    for stage in ("collect", "name", "map"):
         digest.update(f"{stage} {store.manifest.stages.get(stage)}\n".encode())
-    digest.update(recipe.digest("atlas", "site").encode())
+    digest.update(recipe.digest("atlas", "map", "site").encode())
     digest.update(orjson.dumps(concepts))
     shown = store.manifest.model_dump(mode="json", include={"model", "corpus", "dictionaries"})
     digest.update(orjson.dumps(shown, option=orjson.OPT_SORT_KEYS))
     package = Path(__file__).parents[1]
-    roots = [paths.data("site_src"), *(package / name for name in ("render", "search", "pipeline"))]
+    roots = [paths.data("site_src"), *(package / name for name in ("names", "render", "search", "pipeline"))]
     for root in [*roots, *([extra] if extra else [])]:
         for file in sorted(p for p in root.rglob("*") if p.is_file() and p.suffix != ".pyc"):
             digest.update(f"{file.relative_to(root).as_posix()}\n".encode())

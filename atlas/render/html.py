@@ -20,6 +20,7 @@ from atlas.render.shapes import ConceptView
 
 if TYPE_CHECKING:
     from atlas.render.frame import Frame
+    from atlas.render.map import MapView
     from atlas.render.shapes import (
         BarsView,
         ConceptsView,
@@ -61,7 +62,7 @@ class Renderer:
         self.env.globals.update(nearby=nearby)
         self._templates = {
             name: self.env.get_template(f"{name}.html.jinja")
-            for name in ("feature", "dead", "dictionary", "home", "concept", "concepts", "list")
+            for name in ("feature", "dead", "dictionary", "home", "concept", "concepts", "list", "map")
         }
 
     def feature(self, view: FeatureView) -> str:
@@ -96,6 +97,12 @@ class Renderer:
         lead = view.summary if isinstance(view, ConceptView) else view.lead
         head = self._module(path, script) if script else ""
         return self._page(name, path, view, title=f"{view.title} · {self.frame.title}", lead=lead, head=head)
+
+    def map(self, view: MapView) -> str:
+        """A map's page."""
+        style = f'<link rel="stylesheet" href="{escape(relative(view.path, self.frame.assets["map.css"]))}">'
+        head = style + self._module(view.path, "map.js")
+        return self._page("map", view.path, view, title=view.title, lead=view.lead, head=head)
 
     def _page(self, template: str, path: str, view: object, *, title: str, lead: str, head: str = "") -> str:
         ways = {"to": partial(page_link, path), "to_file": partial(relative, path)}

@@ -112,8 +112,10 @@ def dictionary_path(model: str, dictionary: str, page: int) -> str:
     return f"{model}/{dictionary}" if page == 1 else f"{model}/{dictionary}/page-{page}"
 
 
-def dictionary_views(record: DictionaryRecord, lines: Sequence[Line], context: Context) -> list[DictionaryView]:
-    """All pages of a dictionary's table; `lines` come in static rank."""
+def dictionary_views(
+    record: DictionaryRecord, lines: Sequence[Line], context: Context, map_path: str = ""
+) -> list[DictionaryView]:
+    """All pages of a dictionary's table; `lines` come in static rank; `map_path` is that of its map, or ""."""
     n = max(1, -(-len(lines) // PER_PAGE))
     links = tuple(Link(f"{dictionary_path(record.model, record.id, p)}/", str(p)) for p in range(1, n + 1))
     facts, bars = _facts(record, lines, context), _densities(lines)
@@ -131,6 +133,7 @@ def dictionary_views(record: DictionaryRecord, lines: Sequence[Line], context: C
             pages=links,
             data=f"{record.model}/{record.id}/{DATA}",
             card=card.card(context.manifest, record),
+            map=map_path,
         )
         for p in range(1, n + 1)
     ]

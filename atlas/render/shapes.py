@@ -151,6 +151,7 @@ class FeatureView:
     previous: Link
     next: Link
     random: Link
+    map: Link
     bibtex: str
     citation: str
     card: tuple[Fact, ...]
@@ -190,6 +191,7 @@ class DictionaryView:
     pages: tuple[Link, ...]
     data: str
     card: tuple[Fact, ...]
+    map: str = ""
 
 
 @dataclass(frozen=True, slots=True)

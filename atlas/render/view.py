@@ -78,11 +78,15 @@ class Context:
 
 @dataclass(frozen=True, slots=True)
 class Steps:
-    """Where the links of a feature page lead: indices in the same dictionary, None where there is none."""
+    """Where the links of a feature page lead: indices in the same dictionary, None where there is none.
+
+    `map` is the path of the map that the feature is on, or "".
+    """
 
     previous: int | None
     next: int | None
     random: int
+    map: str = ""
 
 
 def title_of(name: Name, dictionary: str, index: int) -> str:
@@ -148,6 +152,7 @@ def feature_view(feature: FeatureRecord, context: Context, steps: Steps, amount:
         previous=_step(home, steps.previous, "← {}"),
         next=_step(home, steps.next, "{} →"),
         random=_step(home, steps.random, "random"),
+        map=Link(steps.map if feature.count else "", "map"),
         bibtex=cite.bibtex(context.atlas, key, cited, feature.path),
         citation=cite.plain(context.atlas, cited, feature.path),
         card=card.card(manifest, dictionary),

@@ -260,24 +260,28 @@ export function combine(lists, every) {
   return hits.sort((a, b) => b.score - a.score || a.doc - b.doc);
 }
 
+/** Documents that match, best first: {hits, lists, about, any, terms}; `about` and `any` as `search` says. */
+export async function find(index, text) {
+  for (const { terms, every } of stages(text)) {
+    const lists = await Promise.all(terms.map((term) => index.lookup(term)));
+    if (lists.length > 1) await complete(index, lists);
+    const hits = combine(lists, every);
+    if (hits.length) return { hits, lists, about: lists.some((list) => list.cut), any: !every, terms: terms.map(({ term }) => term) };
+  }
+  return { hits: [], lists: [], about: false, any: false, terms: [] };
+}
+
 /**
  * Run a query: {results, total, about, any, terms}. `about`: there may be more or fewer than `total`;
  * `any`: no feature has all the words, these have some.
  */
 export async function search(index, text, limit = 8) {
-  for (const { terms, every } of stages(text)) {
-    const lists = await Promise.all(terms.map((term) => index.lookup(term)));
-    if (lists.length > 1) await complete(index, lists);
-    const hits = combine(lists, every);
-    if (!hits.length) continue;
-    const about = lists.some((list) => list.cut);
-    const total = lists.length === 1 ? Math.max(hits.length, lists[0].total) : hits.length;
-    const best = hits.slice(0, limit);
-    const documents = await index.documents(best.map(({ doc }) => doc));
-    const results = documents.map((document, i) => {
-      return { ...document, fields: unique(best[i].scores.map((score) => FIELD[score])) };
-    });
-    return { results, total, about, any: !every, terms: terms.map(({ term }) => term) };
-  }
-  return { results: [], total: 0, about: false, any: false, terms: [] };
+  const { hits, lists, about, any, terms } = await find(index, text);
+  const total = lists.length === 1 ? Math.max(hits.length, lists[0].total) : hits.length;
+  const best = hits.slice(0, limit);
+  const documents = await index.documents(best.map(({ doc }) => doc));
+  const results = documents.map((document, i) => {
+    return { ...document, fields: unique(best[i].scores.map((score) => FIELD[score])) };
+  });
+  return { results, total, about, any, terms };
 }

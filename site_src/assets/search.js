@@ -5,7 +5,7 @@ import { Index, marks, search } from "./search-core.js";
 
 const WAIT = 90; // milliseconds of quiet before a query runs
 const root = (document.documentElement.dataset.root || ".").replace(/\/$/, ""); // "/" would begin another host's name
-const index = new Index(load);
+export const index = new Index(load); // the map asks it too
 let boxes = 0;
 
 async function load(path) {

@@ -16,7 +16,9 @@ SHOTS = Path(__file__).parent / "shots"
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 ARGUMENTS = [
     "--no-sandbox",
-    "--disable-gpu",
+    "--use-gl=angle",  # WebGL in software: CI has no GPU
+    "--use-angle=swiftshader",
+    "--enable-unsafe-swiftshader",
     "--disable-background-networking",
     "--disable-component-update",
     "--no-first-run",

@@ -86,7 +86,7 @@ def test_nothing_is_done_twice(again):
     folder, _, _ = again
     before = (folder / "out/tiny/site/index.html").stat().st_mtime_ns
     result = run("build", "--out", "out", cwd=folder)
-    assert result.stdout.count("nothing has changed") == 3
+    assert result.stdout.count("nothing has changed") == 4
     assert (folder / "out/tiny/site/index.html").stat().st_mtime_ns == before
 
 

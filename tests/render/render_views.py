@@ -69,6 +69,7 @@ def feature(text: str | None = None, kind: str = "alive") -> s.FeatureView:
         previous=s.Link(f"{dictionary}/28", t("← 28")),
         next=s.Link(f"{dictionary}/30", t("30 →")),
         random=s.Link(f"{dictionary}/842", t("random")),
+        map=s.Link("map", t("map")),
         bibtex=t("@misc{atlas-29,\n  title = {Feature 29}\n}"),
         citation=t("Feature 29 of 9-res-4k."),
         card=tuple(s.Fact(t(f"Digest {i}"), t("sha256 3f9ab2c1d4e5f607"), "") for i in range(8)),
