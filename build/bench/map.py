@@ -132,7 +132,7 @@ def look(folder: Path) -> None:
             page.on("pageerror", lambda error, faults=faults: faults.append(str(error)))
             begin = time.perf_counter()
             page.goto(f"http://127.0.0.1:{server.server_port}/")
-            page.wait_for_function("document.getElementById('map-keys').textContent")
+            page.locator("#map-keys:not(:empty)").wait_for()
             page.evaluate("new Promise(requestAnimationFrame)")
             took = time.perf_counter() - begin
             frames = page.evaluate(
@@ -146,7 +146,7 @@ def look(folder: Path) -> None:
                 }"""
             )
             page.mouse.move(size[0] / 2, 450)
-            print(f"page        {name}: drawn after {took:.1f} s, {frames:.0f} ms a move, faults: {faults}")
+            print(f"page        {name}: drawn after {took:.1f} s, {frames:.0f} ms a move, faults: {faults}", flush=True)
             page.close()
         browser.close()
     server.shutdown()
