@@ -188,7 +188,7 @@ def _lists(
     renderer: Renderer,
     folder: Path,
 ) -> list[str]:
-    """Maps, dictionary pages, model page, home page, concepts, search index; returns the pages of lists and concepts."""
+    """Maps, dictionary, model and home pages, concepts, search index; returns the pages of lists and concepts."""
     context = _context(recipe.atlas, store, {})
     every = [x for group in lines.values() for x in group]
     order = {d: i for i, d in enumerate(lines)}
