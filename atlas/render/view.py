@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from atlas.config import AtlasSection
-from atlas.records import DictionaryRecord, FeatureRecord, LogitEffects, Name, Neighbour, SnippetGroup, TokenEffect
-from atlas.render import bars, card, cite, numbers
+from atlas.records import DictionaryRecord, FeatureRecord, LogitEffects, Name, SnippetGroup, TokenEffect
+from atlas.render import bars, card, cite, numbers, related
 from atlas.render.shapes import (
     EffectView,
     Fact,
     FeatureView,
     GroupView,
     Link,
-    NeighbourGroup,
-    NeighbourView,
     ShareView,
 )
 from atlas.render.snippets import REACH, Reach, snippet_view
@@ -24,10 +22,7 @@ from atlas.text import label, runs_between, visible
 
 DENSE = 0.1
 """Share of tokens above which a feature counts as dense: it says little about any one text."""
-SHOWN_EFFECTS, SHOWN_NEAR, SHOWN_ACROSS, SHOWN_SOURCES = 10, 6, 3, 6
-
-TOGETHER = 0.05
-"""Share of tokens with either on which both have to fire, for a feature to be listed among those that fire with it."""
+SHOWN_EFFECTS, SHOWN_SOURCES = 10, 6
 
 NameOf = Callable[[str, int], Name]
 
@@ -70,6 +65,10 @@ class Context:
     def labels(self) -> dict[str, str]:
         """What pages call each source."""
         return {s.id: s.label for s in self.manifest.corpus.sources}
+
+    def called(self, dictionary: str, index: int) -> str:
+        """What pages call a feature."""
+        return title_of(self.name_of(dictionary, index), dictionary, index)
 
     def dictionary(self, dictionary: str) -> DictionaryRecord:
         """A dictionary's record."""
@@ -147,8 +146,8 @@ def feature_view(feature: FeatureRecord, context: Context, steps: Steps, amount:
         activations=bars.activation_bars(feature),
         logits=bars.logit_bars(feature.logits.histogram),
         sources=_sources(feature, manifest),
-        neighbours=_related(feature, feature.neighbours, context),
-        cofiring=_related(feature, [n for n in feature.cofiring if (n.jaccard or 0) >= TOGETHER], context),
+        neighbours=related.near(feature, context.called),
+        cofiring=related.firing(feature, context.called),
         previous=_step(home, steps.previous, "← {}"),
         next=_step(home, steps.next, "{} →"),
         random=_step(home, steps.random, "random"),
@@ -278,23 +277,6 @@ def _sources(feature: FeatureRecord, manifest: Manifest) -> tuple[ShareView, ...
             round(100 * base / widest),
         )
         for share, base, s in rows
-    )
-
-
-def _related(feature: FeatureRecord, related: Iterable[Neighbour], context: Context) -> tuple[NeighbourGroup, ...]:
-    groups: dict[str, list[NeighbourView]] = {}
-    for n in related:
-        own = n.dictionary == feature.dictionary
-        found = groups.setdefault(n.dictionary, [])
-        if len(found) < (SHOWN_NEAR if own else SHOWN_ACROSS):
-            name = title_of(context.name_of(n.dictionary, n.index), n.dictionary, n.index)
-            href = f"{feature.model}/{n.dictionary}/{n.index}/"
-            cosine = f"{n.cosine:.2f}".replace("-", "\u2212")
-            share = "" if n.jaccard is None else f"{n.jaccard:.0%}"
-            found.append(NeighbourView(href, str(n.index), name, cosine, share))
-    return tuple(
-        NeighbourGroup("In this dictionary" if d == feature.dictionary else f"In {d}", tuple(found))
-        for d, found in groups.items()
     )
 
 
