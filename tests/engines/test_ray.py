@@ -28,6 +28,7 @@ from atlas.engines.ray_cluster import Crew, connected
 from atlas.errors import AtlasError
 from atlas.paths import places
 from atlas.pipeline.collect import collect
+from atlas.pipeline.map import draw_map
 from atlas.pipeline.name import name
 from atlas.pipeline.node import make_worker
 from atlas.pipeline.prepare import prepare, read_inputs
@@ -251,6 +252,7 @@ def test_a_killed_driver_leaves_parts_and_the_store_has_the_same_bytes(tiny, tmp
     assert collect(recipe, where, reporter)
     assert reporter.found >= left * 2 * 8  # micro-batches x windows x the shortest window
     assert name(recipe, where, reporter)
+    assert draw_map(recipe, where, reporter)
     assert digests(where.store) == digests(tiny.store)
 
 

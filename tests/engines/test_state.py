@@ -169,10 +169,11 @@ class Job:
 def _files(store: Path) -> dict[str, object]:
     """Content by name, as far as the first stage goes."""
     found: dict[str, object] = {p.relative_to(store).as_posix(): p.read_bytes() for p in store.rglob("*.parquet")}
-    found.pop("names.parquet", None)
     manifest = orjson.loads((store / "manifest.json").read_bytes())
-    manifest["stages"].pop("name", None)
-    manifest["files"].pop("names.parquet", None)
+    for step, file in (("name", "names.parquet"), ("map", "map.parquet")):
+        found.pop(file, None)
+        manifest["stages"].pop(step, None)
+        manifest["files"].pop(file, None)
     return found | {"manifest.json": manifest}
 
 

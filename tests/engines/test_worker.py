@@ -30,6 +30,7 @@ from atlas.cli import app
 from atlas.engines import Parts, run_local
 from atlas.engines.state import Unfit
 from atlas.model.lm import LanguageModel
+from atlas.pipeline import collect as stage
 
 BAD, LARGE = 3, 4
 """Tokens at which hook point `a` is not finite, and at which it is so large that one dictionary's sum is not."""
@@ -158,6 +159,7 @@ def test_the_command_line_tells_it_in_one_line_and_the_manifest_holds_it(tiny, t
         return found
 
     monkeypatch.setattr(LanguageModel, "run", run_and_spoil)
+    monkeypatch.setattr(stage, "measure", lambda _model, dictionaries, *_, **__: [None] * len(dictionaries))
     result = CliRunner().invoke(app, ["collect", str(tiny.recipe), "--out", str(tmp_path)])
     assert result.exit_code == 0, result.output
     told = [line for line in result.output.splitlines() if "not finite" in line]

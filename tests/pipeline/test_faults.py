@@ -60,8 +60,7 @@ def copy(tiny, tmp_path):
 def tables(store: Path) -> dict[str, bytes]:
     """All tables of the first stage."""
     found = {p.relative_to(store).as_posix(): p.read_bytes() for p in store.rglob("*.parquet")}
-    found.pop("names.parquet", None)
-    return found
+    return {name: data for name, data in found.items() if name not in {"names.parquet", "map.parquet"}}
 
 
 def one_line(code: int, err: str) -> str:
