@@ -161,7 +161,7 @@ class CollectSection(Section):
         10, description="Features kept that fire most with each, of every dictionary at its hook point.", ge=0, le=100
     )
     quality: int = Field(
-        4096, description="Tokens on which reconstruction and loss are measured for each dictionary; 0 for none.", ge=0
+        2048, description="Tokens on which reconstruction and loss are measured for each dictionary; 0 for none.", ge=0
     )
     device: Literal["auto", "cpu", "cuda", "mps"] = Field(
         "auto", description="Where to run; `auto` takes a GPU if any."
