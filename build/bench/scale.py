@@ -40,7 +40,7 @@ class Rates:
     state: float = 10e3  # bytes a feature of a state on disk and in the object store
     merging: float = 1e9 / 19  # bytes a second of the sum of two states, on one core of the machine of the tests
     store: float = 2.5e3  # bytes a feature, as in the demo
-    site: float = 75e3  # bytes a feature, as in the demo
+    site: float = 49e3  # bytes a feature, as in the demo
 
 
 def gemma(tokens: int) -> Size:
