@@ -12,9 +12,9 @@
 
 Sums are float64. Neurons are not measured: all of them together are what is there.
 
-Time: the whole model runs over these tokens once for each dictionary, once for each place that one writes to, and twice
-more, always in `model.dtype`. Memory: the whole model, one dictionary, and `ACTIVATIONS` logits or activations at a
-time.
+Time: the whole model runs over these tokens once for each dictionary, once for each place that one writes to, and once
+more, always in `model.dtype`; and up to its hook point once for each dictionary. Memory: the whole model, one
+dictionary, and `ACTIVATIONS` logits or activations at a time.
 """
 
 from __future__ import annotations
@@ -89,16 +89,32 @@ def measure(
         corpus: Read to its end.
         tokens: Tokens to measure on.
         bos: Whether windows begin with BOS.
-        tick: Called with a number of tokens done.
+        tick: Called with a number of tokens done, of each dictionary.
 
     Raises:
         AtlasError: If a chunk of the corpus is damaged.
     """
-    sums = [None if d.kind == "neurons" else Sums() for d in dictionaries]
-    for rows in _rows(model, corpus, tokens, bos=bos) if any(s is not None for s in sums) else ():
-        _add(model, dictionaries, sums, rows)
-        tick(int(rows[2].sum()))
-    return [None if s is None or not s.tokens else s.record() for s in sums]
+    if all(d.kind == "neurons" for d in dictionaries):
+        return [None] * len(dictionaries)
+    rows = [r for r in _rows(model, corpus, tokens, bos=bos) if bool(r[2].any())]
+    own = [x for r in rows for x in losses(model, *r).tolist()]
+    zeroed: dict[str, list[float]] = {}
+    found: list[QualityRecord | None] = []
+    for dictionary in dictionaries:
+        if dictionary.kind == "neurons":
+            found.append(None)
+            continue
+        place = model.hook(dictionary.hook_out or dictionary.hook_point)
+        sums = Sums(losses={"loss": own})
+        if place.side != "normalized":
+            if place.name not in zeroed:
+                zeroed[place.name] = [
+                    x for r in rows for x in losses(model, *r, (place, _nothing(model, place, r))).tolist()
+                ]
+            sums.losses |= {"zeroed": zeroed[place.name], "spliced": []}
+        _add(model, dictionary.to(model.device), place, sums, rows, tick)
+        found.append(sums.record() if sums.tokens else None)
+    return found
 
 
 def _rows(model: LanguageModel, corpus: Corpus, tokens: int, *, bos: bool) -> Iterator[Rows]:
@@ -115,41 +131,37 @@ def _rows(model: LanguageModel, corpus: Corpus, tokens: int, *, bos: bool) -> It
             yield pad(found.ids, offsets, lead, model.pad_id, model.special_ids)
 
 
-def _add(model: LanguageModel, dictionaries: Sequence[Dictionary], sums: Sequence[Sums | None], rows: Rows) -> None:
-    ids, mask, counted = rows
-    if not bool(counted.any()):
-        return
-    measured = [(d, s) for d, s in zip(dictionaries, sums, strict=True) if s is not None]
-    points = {name: model.hook(name) for d, _ in measured for name in (d.hook_point, d.hook_out or d.hook_point)}
-    seen = model.run(ids, mask, list(points.values()))
-    at = counted.to(model.device)
-    loss = losses(model, ids, mask, counted).tolist()
-    zeroed: dict[str, list[float]] = {}
-    for dictionary, own in measured:
-        place = dictionary.hook_out or dictionary.hook_point
-        x, y = seen[dictionary.hook_point], seen[place]
-        there, new = y[at].float(), _rebuilt(dictionary, x[at])
+def _nothing(model: LanguageModel, place: HookPoint, rows: Rows) -> Tensor:
+    return torch.zeros(*rows[0].shape, model.width(place), device=model.device)
+
+
+def _add(
+    model: LanguageModel,
+    dictionary: Dictionary,
+    place: HookPoint,
+    sums: Sums,
+    every: Sequence[Rows],
+    tick: Callable[[int], None],
+) -> None:
+    """Add up one dictionary, which lies on the model's device while all windows go by."""
+    reads = model.hook(dictionary.hook_point)
+    for rows in every:
+        ids, mask, counted = rows
+        seen, at = model.run(ids, mask, [reads, place]), counted.to(model.device)
+        y = seen[place.name]
+        there, new = y[at].float(), _rebuilt(dictionary, seen[reads.name][at])
         fits = torch.isfinite(new).all(1) & torch.isfinite(there).all(1)
-        own.add(there[fits].cpu(), new[fits].cpu())
-        made = torch.zeros(y.shape, device=y.device)
-        made[at] = torch.where(fits[:, None], new, there)
-        own.losses.setdefault("loss", []).extend(loss)
-        if points[place].side == "normalized":
-            continue
-        if place not in zeroed:
-            zeroed[place] = losses(model, ids, mask, counted, (points[place], torch.zeros_like(made))).tolist()
-        own.losses.setdefault("zeroed", []).extend(zeroed[place])
-        own.losses.setdefault("spliced", []).extend(_spliced(model, rows, points[place], made))
-
-
-def _spliced(model: LanguageModel, rows: Rows, point: HookPoint, made: Tensor) -> list[float]:
-    return [float(x) for x in losses(model, *rows, (point, made)).tolist()]
+        sums.add(there[fits].cpu(), new[fits].cpu())
+        if "spliced" in sums.losses:
+            made = torch.zeros(y.shape, device=y.device)
+            made[at] = torch.where(fits[:, None], new, there)
+            sums.losses["spliced"] += losses(model, ids, mask, counted, (place, made)).tolist()
+        tick(int(counted.sum()))
 
 
 @torch.inference_mode()
 def _rebuilt(dictionary: Dictionary, x: Tensor) -> Tensor:
-    """What the dictionary says is at `hook_out`, float32 [n, d_out] on the device of x."""
-    weights = dictionary.to(x.device)
+    """What the dictionary says is at `hook_out`, float32 [n, d_out]."""
     step = max(1, ACTIVATIONS // dictionary.width)
     parts = [x[low : low + step] for low in range(0, len(x), step)]
-    return torch.cat([weights.decode(part, weights.encode(part)) for part in parts])
+    return torch.cat([dictionary.decode(part, dictionary.encode(part)) for part in parts])

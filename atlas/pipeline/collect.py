@@ -115,7 +115,8 @@ def _quality(recipe: Recipe, job: Prepared, report: Reporter) -> list[QualityRec
     if not model.is_whole:
         autocast = recipe.collect.autocast or None
         model = LanguageModel.load(job.inputs.fetched.folder, recipe.model.dtype, job.devices[0], autocast=autocast)
-    with report.track("measure reconstruction and loss", tokens, "tokens") as tick:
+    work = tokens * sum(d.kind != "neurons" for d in job.dictionaries)
+    with report.track("measure reconstruction and loss", work, "tokens") as tick:
         return measure(
             model, job.dictionaries, job.corpus, tokens, bos=recipe.corpus.bos, tick=lambda n: tick(n, False)
         )
